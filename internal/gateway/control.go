@@ -1,0 +1,323 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"sekisho/internal/fabric"
+	"sekisho/internal/message"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+const (
+	// openTimeout bounds the wait for a peer's first message.
+	openTimeout = 15 * time.Second
+	// writeTimeout bounds one write on a control channel. An agent reads its control
+	// channel at all times; one that does not is dropped and comes back.
+	writeTimeout = 10 * time.Second
+	// maxNodeSessions is the number of sessions that a stock agent runs at once; at
+	// one more it blocks its control channel for good (agent-control-plane.md §6.1).
+	maxNodeSessions = 1000
+)
+
+// control is one open control channel.
+type control struct {
+	g      *Gateway
+	nodeID string
+	wire   *wire
+	cancel context.CancelCauseFunc
+	// noted says that the store knows of this channel. Guarded by Gateway.mu.
+	noted bool
+}
+
+var errNewerChannel = errors.New("the node opened a newer control channel")
+
+// openControlChannel serves a node's control channel until it ends. The newest wins:
+// an older one of the same node is closed.
+func (g *Gateway) openControlChannel(w http.ResponseWriter, r *http.Request, nodeID string) {
+	if _, err := g.authorizeNode(r, nodeID, "ssmmessages:OpenControlChannel"); err != nil {
+		g.refuse(w, err)
+		return
+	}
+	wire, err := accept(w, r)
+	if err != nil {
+		g.logger.Debug("control channel not opened", "node_id", nodeID, "error", err)
+		return // accept has answered
+	}
+	defer wire.close()
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	c := &control{g: g, nodeID: nodeID, wire: wire, cancel: cancel}
+	if err := c.serve(ctx); err != nil && !errors.Is(err, errClosing) {
+		g.logger.Info("control channel closed", "node_id", nodeID, "remote", wire.remote, "reason", err)
+	}
+}
+
+func (c *control) serve(ctx context.Context) error {
+	open, err := c.handshake(ctx)
+	if err != nil {
+		return err
+	}
+	g := c.g
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return errClosing
+	}
+	older := g.nodes[c.nodeID]
+	g.nodes[c.nodeID] = c
+	g.mu.Unlock()
+	if older != nil {
+		older.cancel(errNewerChannel)
+	}
+	stop, err := g.cfg.Fabric.Handle(fabric.Node(c.nodeID), c.request)
+	if err != nil {
+		c.forget()
+		return err
+	}
+	defer stop()
+	defer c.forget()
+
+	now := time.Now()
+	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, open.AgentVersion, platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	c.noted = true
+	g.mu.Unlock()
+	g.logger.Info("control channel opened", "node_id", c.nodeID, "remote", c.wire.remote, "agent_version", open.AgentVersion)
+	if err := c.catchUp(ctx); err != nil {
+		return err
+	}
+	for {
+		frame, err := c.wire.read(ctx)
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		if err := c.handle(ctx, frame); err != nil {
+			return err
+		}
+	}
+}
+
+// handshake reads the opening message and checks its token.
+func (c *control) handshake(ctx context.Context) (message.OpenControlChannel, error) {
+	var open message.OpenControlChannel
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	text, err := c.wire.opening(ctx)
+	if err != nil {
+		return open, err
+	}
+	if err := json.Unmarshal(text, &open); err != nil {
+		return open, errors.New("the first message is not the JSON of OpenControlChannel")
+	}
+	if err := c.g.tokens.redeem(open.TokenValue, "control", c.nodeID); err != nil {
+		return open, err
+	}
+	if open.RequireAcknowledgement {
+		return open, c.send(ctx, message.Message{Type: message.TypeControlChannelReady, Payload: []byte("{}")})
+	}
+	return open, nil
+}
+
+// forget takes the channel off, unless a newer one has taken its place.
+func (c *control) forget() {
+	g := c.g
+	g.mu.Lock()
+	current := g.nodes[c.nodeID] == c
+	if current {
+		delete(g.nodes, c.nodeID)
+	}
+	closing := g.closed
+	g.mu.Unlock()
+	if !current || closing {
+		// At shutdown the lease is left to run out: the node is about to reconnect to
+		// the next process, and a restart should not show as an outage.
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	if _, err := g.cfg.Store.DisconnectNode(ctx, c.nodeID, g.cfg.Name, time.Now()); err != nil {
+		g.logger.Warn("disconnection of a node not noted", "node_id", c.nodeID, "error", err)
+	}
+}
+
+// catchUp tells a node that (re)connected what it may have missed: sessions that wait
+// for its data channel, and sessions that were ended meanwhile. Both are safe to repeat:
+// an agent ignores a session it runs already and one it does not know.
+func (c *control) catchUp(ctx context.Context) error {
+	c.g.mu.Lock()
+	var mine []*session
+	for _, s := range c.g.sessions {
+		if s.row.NodeID == c.nodeID {
+			mine = append(mine, s)
+		}
+	}
+	c.g.mu.Unlock()
+	for _, s := range mine {
+		start, terminate := s.owedToNode()
+		var err error
+		switch {
+		case terminate:
+			err = c.terminate(ctx, s.id)
+		case start:
+			err = c.start(ctx, s.row.Task)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// request serves what the control plane asks of this node.
+func (c *control) request(ctx context.Context, data []byte) ([]byte, error) {
+	var in fabric.NodeRequest
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, fmt.Errorf("request to a node: %w", err)
+	}
+	switch in.Kind {
+	case fabric.NodePing:
+		return nil, nil
+	case fabric.NodeTerminate:
+		return nil, c.terminate(ctx, in.SessionID)
+	case fabric.NodeStart:
+		return nil, c.begin(ctx, in)
+	}
+	return nil, fmt.Errorf("request to a node: unknown kind %q", in.Kind)
+}
+
+// begin starts a session that the control plane has written to the store.
+func (c *control) begin(ctx context.Context, in fabric.NodeRequest) error {
+	row, err := c.g.cfg.Store.Session(ctx, in.SessionID)
+	if err != nil {
+		return err
+	}
+	if row.NodeID != c.nodeID {
+		return fmt.Errorf("session %s belongs to another node", in.SessionID)
+	}
+	if n := c.g.sessionsOn(c.nodeID); n >= maxNodeSessions {
+		return ssm.Errorf(ssm.CodeServiceQuotaExceeded, "%s runs %d sessions already.", c.nodeID, n)
+	}
+	if _, err := c.g.adopt(row, false); err != nil {
+		return err
+	}
+	return c.start(ctx, row.Task)
+}
+
+func (g *Gateway) sessionsOn(nodeID string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, s := range g.sessions {
+		if s.row.NodeID == nodeID {
+			n++
+		}
+	}
+	return n
+}
+
+// start sends the start message of a session.
+func (c *control) start(ctx context.Context, task []byte) error {
+	var t message.SessionTask
+	if err := json.Unmarshal(task, &t); err != nil {
+		return fmt.Errorf("task of a session: %w", err)
+	}
+	payload, err := message.NewInteractiveShell(t)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, message.Message{Type: message.TypeInteractiveShell, Payload: payload})
+}
+
+// terminate tells the node to end a session.
+func (c *control) terminate(ctx context.Context, sessionID string) error {
+	return c.send(ctx, channelClosed(c.nodeID, sessionID, ""))
+}
+
+func (c *control) send(ctx context.Context, m message.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	return c.wire.write(ctx, message.Append(nil, m))
+}
+
+// handle takes one frame from the node. Only a bad frame that cannot be told from an
+// attack on the reader ends the channel; unknown types are passed over as the protocol
+// wants.
+func (c *control) handle(ctx context.Context, frame []byte) error {
+	m, err := message.Parse(frame)
+	if err != nil {
+		c.g.logger.Warn("bad frame on a control channel", "node_id", c.nodeID, "error", err)
+		return nil
+	}
+	switch m.Type {
+	case message.TypeAgentTaskComplete:
+		done, err := message.ParseTaskComplete(m.Payload)
+		if err != nil {
+			c.g.logger.Warn("bad task completion", "node_id", c.nodeID, "error", err)
+			return nil
+		}
+		ack, err := json.Marshal(message.TaskAcknowledge{
+			SchemaVersion: 1, MessageId: m.ID.String(), TaskId: done.TaskId, Topic: done.Topic,
+		})
+		if err != nil {
+			return err
+		}
+		if err := c.send(ctx, message.Message{Type: message.TypeAgentTaskAcknowledge, Payload: ack}); err != nil {
+			return err
+		}
+		c.completed(ctx, done)
+	default: // telemetry and what newer agents may add
+		c.g.logger.Debug("frame on a control channel passed over", "node_id", c.nodeID, "type", string(m.Type))
+	}
+	return nil
+}
+
+// completed hands a task's end to its session. A failure is reported twice by stock
+// agents, so a session that is over or unknown is no surprise.
+func (c *control) completed(ctx context.Context, done message.TaskComplete) {
+	s, err := c.g.sessionOf(ctx, done.TaskId, c.nodeID)
+	if err != nil {
+		if !ssm.IsCode(err, ssm.CodeDoesNotExist) && !errors.Is(err, store.ErrNotFound) {
+			c.g.logger.Warn("task completion not noted", "node_id", c.nodeID, "session_id", done.TaskId, "error", err)
+		}
+		return
+	}
+	s.completed(done)
+}
+
+// platformType is the API's word for the platform of an opening message.
+func platformType(p string) string {
+	switch strings.ToLower(p) {
+	case "linux":
+		return "Linux"
+	case "windows":
+		return "Windows"
+	case "macos", "darwin":
+		return "MacOS"
+	}
+	return ""
+}
+
+// channelClosed is the message that ends a session at either peer.
+func channelClosed(destination, sessionID, output string) message.Message {
+	id := message.NewID()
+	payload, err := json.Marshal(message.ChannelClosed{
+		MessageType: string(message.TypeChannelClosed), MessageId: id.String(), DestinationId: destination,
+		SessionId: sessionID, SchemaVersion: 1, CreatedDate: time.Now().UTC().Format(time.RFC3339), Output: output,
+	})
+	if err != nil {
+		panic(err) // a struct of strings always encodes
+	}
+	return message.Message{Type: message.TypeChannelClosed, ID: id, Payload: payload}
+}

@@ -1,0 +1,443 @@
+package gateway
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sekisho/internal/fabric"
+	"sekisho/internal/message"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+// session is one session that this gateway relays, from the start message to the end.
+type session struct {
+	g   *Gateway
+	id  string
+	row store.Session // the facts of StartSession; State columns in it are stale
+
+	// wake tells run that something changed. Capacity 1: a pending wake covers all.
+	wake chan struct{}
+	gone chan struct{} // closed when the session is over and forgotten
+
+	mu       sync.Mutex // guards the following
+	agent    side
+	client   side
+	began    time.Time         // when this process took the session up
+	activity time.Time         // last stream data in either direction
+	closing  bool              // the node said Terminating
+	complete *result           // the node's completion
+	stopping *result           // we told the node to end it
+	final    *result           // the client is being told; nothing else happens after this
+	flushBy  time.Time         // with final: when waiting for the client ends
+	written  ssm.SessionStatus // what the store says
+	ended    bool
+}
+
+// result is how a session ended.
+type result struct {
+	at      time.Time
+	status  ssm.SessionStatus
+	details string // for DescribeSessions: why
+	output  string // the client's last line; empty means the ordinary one
+}
+
+// side is one end of a session.
+type side struct {
+	link   *link // the current connection; nil when there is none
+	in     queue // stream messages for this end
+	ever   bool  // it was connected once
+	lostAt time.Time
+	// urgent goes ahead of in: acknowledgements of what this end sent, and the
+	// gateway's own words.
+	urgent [][]byte
+	// silent says that this end never repeats an acknowledgement (the stock plugin).
+	silent bool
+	// paused says that the agent was asked to hold back.
+	paused bool
+	// told says that the end of the session was written to this end.
+	told bool
+}
+
+// Bounds of what is kept for one end of a session. A sender with a window of its own
+// (ours: up to 4 MiB) never meets them; a stock one is first asked to pause and then,
+// if need be, no longer read from.
+const (
+	maxQueued   = 8 << 20 // bytes; beyond this the other end is not read from
+	pauseAbove  = 5 << 20 // bytes; beyond this a stock agent is asked to pause
+	resumeBelow = 1 << 20 // bytes
+	maxUrgent   = 16384   // messages
+)
+
+// repeatEvery is how often the gateway itself repeats the oldest unacknowledged message
+// to a client after the node has gone.
+const repeatEvery = 200 * time.Millisecond
+
+// Last lines shown to a client, and details kept with the session.
+const (
+	idleOutput       = "Your session timed out due to inactivity."
+	overlongOutput   = "Your session reached its maximum duration."
+	neverOpened      = "The node did not open the session in time."
+	nodeLost         = "The connection to the node was lost."
+	clientNeverCame  = "The client did not connect in time."
+	endedByTerminate = "Terminated by TerminateSession."
+)
+
+// adopt makes the session of row live here, unless it is already. recovered says that
+// an earlier process may have relayed frames of it.
+func (g *Gateway) adopt(row store.Session, recovered bool) (*session, error) {
+	now := time.Now()
+	s := &session{
+		g: g, id: row.ID, row: row, wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		began: now, activity: now, written: row.Status,
+	}
+	s.agent.in, s.client.in = newQueue(recovered), newQueue(recovered)
+	if recovered && (row.Status == ssm.SessionConnected || row.Status == ssm.SessionDisconnected) {
+		s.agent.ever, s.agent.lostAt = true, now
+		s.client.ever, s.client.lostAt = true, now
+	}
+	if row.Status == ssm.SessionTerminating {
+		s.stopping = &result{at: now, status: ssm.SessionTerminated, details: endedByTerminate}
+	}
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil, errClosing
+	}
+	if known := g.sessions[row.ID]; known != nil {
+		g.mu.Unlock()
+		return known, nil
+	}
+	g.sessions[row.ID] = s
+	g.running.Add(1)
+	g.mu.Unlock()
+	stop, err := g.cfg.Fabric.Handle(fabric.Session(row.ID), s.request)
+	if err != nil {
+		g.mu.Lock()
+		delete(g.sessions, row.ID)
+		g.mu.Unlock()
+		g.running.Done()
+		return nil, err
+	}
+	go func() {
+		defer g.running.Done()
+		defer close(s.gone)
+		defer stop()
+		s.run()
+	}()
+	return s, nil
+}
+
+// request serves what the control plane asks of this session.
+func (s *session) request(_ context.Context, data []byte) ([]byte, error) {
+	var in fabric.SessionRequest
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, fmt.Errorf("request to a session: %w", err)
+	}
+	switch in.Kind {
+	case fabric.SessionTerminate:
+		reason := in.Reason
+		if reason == "" {
+			reason = endedByTerminate
+		}
+		s.terminate(&result{status: ssm.SessionTerminated, details: reason, output: in.Output})
+	case fabric.SessionResume: // the token is in the store; the older connection goes when the new one comes
+	default:
+		return nil, fmt.Errorf("request to a session: unknown kind %q", in.Kind)
+	}
+	return nil, nil
+}
+
+// terminate tells the node to end the session; run does the rest.
+func (s *session) terminate(why *result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.terminateLocked(why, time.Now())
+}
+
+func (s *session) terminateLocked(why *result, now time.Time) {
+	if s.stopping != nil || s.final != nil {
+		return
+	}
+	why.at = now
+	s.stopping = why
+	if s.agent.link != nil {
+		s.agent.push(message.Append(nil, channelClosed(s.row.NodeID, s.id, "")))
+	}
+	s.poke()
+}
+
+// completed notes the node's completion.
+func (s *session) completed(done message.TaskComplete) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.complete != nil {
+		return
+	}
+	r := &result{at: time.Now(), status: ssm.SessionTerminated, output: done.Output, details: done.Output}
+	if done.FinalTaskStatus == "Failed" {
+		r.status = ssm.SessionFailed
+	}
+	s.complete = r
+	s.poke()
+}
+
+// over says whether nothing more can be opened on the session.
+func (s *session) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+// owedToNode says what the node should hear when its control channel (re)opens.
+func (s *session) owedToNode() (start, terminate bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.agent.ever && s.stopping == nil && s.final == nil, s.stopping != nil && s.complete == nil
+}
+
+// poke wakes run.
+func (s *session) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run watches the session's deadlines and keeps the store's word about it true, until
+// the session is over or the gateway stops.
+func (s *session) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	toldNode := false
+	for {
+		select {
+		case <-s.g.life.Done():
+			return
+		case <-timer.C:
+		case <-s.wake:
+		}
+		s.mu.Lock()
+		next := s.step(time.Now())
+		status, final := s.status(), s.final
+		over := s.done(time.Now())
+		if over {
+			s.ended = true
+		}
+		tellNode := s.stopping != nil && !toldNode
+		s.mu.Unlock()
+
+		if tellNode {
+			toldNode = true
+			s.tellNode()
+		}
+		if over {
+			s.finish(final)
+			return
+		}
+		if status != s.written && s.write(status) {
+			s.written = status
+		}
+		timer.Reset(next)
+	}
+}
+
+// step moves the session on and returns how long until it must be looked at again.
+// s.mu is held.
+func (s *session) step(now time.Time) time.Duration {
+	next := time.Minute
+	due := func(at time.Time) bool {
+		left := at.Sub(now)
+		if left <= 0 {
+			return true
+		}
+		next = min(next, left)
+		return false
+	}
+	l := s.g.limits
+	if s.final == nil {
+		switch {
+		case s.complete != nil:
+			// The last output may still be on its way on the data channel, which the
+			// node closes when all is sent.
+			if s.agent.link == nil || due(s.complete.at.Add(l.Flush)) {
+				s.finalize(s.complete, now)
+			}
+		case s.stopping != nil:
+			if due(s.stopping.at.Add(l.Stop)) {
+				s.finalize(s.stopping, now)
+			}
+		case s.closing && s.agent.link == nil:
+			// The node said that it ends and closed; its completion is on its way,
+			// unless the agent process that would send it is gone.
+			if due(s.agent.lostAt.Add(l.Flush)) {
+				s.finalize(&result{status: ssm.SessionTerminated}, now)
+			}
+		case !s.agent.ever:
+			if due(s.began.Add(l.NodeOpens)) {
+				s.finalize(&result{status: ssm.SessionFailed, details: neverOpened, output: neverOpened}, now)
+			}
+		case s.agent.link == nil && due(s.agent.lostAt.Add(l.NodeLost)):
+			s.finalize(&result{status: ssm.SessionFailed, details: nodeLost, output: nodeLost}, now)
+		}
+	}
+	if s.final == nil && s.stopping == nil && s.complete == nil {
+		switch {
+		case !s.client.ever && due(s.began.Add(l.ClientOpens)):
+			s.terminateLocked(&result{status: ssm.SessionTerminated, details: clientNeverCame}, now)
+		case s.row.IdleTimeout > 0 && due(s.activity.Add(s.row.IdleTimeout)):
+			s.terminateLocked(&result{status: ssm.SessionTerminated, details: idleOutput, output: idleOutput}, now)
+		case s.row.MaxDuration > 0 && due(s.row.StartedAt.Add(s.row.MaxDuration)):
+			s.terminateLocked(&result{status: ssm.SessionTerminated, details: overlongOutput, output: overlongOutput}, now)
+		}
+		if s.stopping != nil {
+			next = 0
+		}
+	}
+	if s.final != nil && due(s.flushBy) {
+		due(s.flushBy.Add(lastWords))
+	}
+	if s.final != nil && s.client.link != nil {
+		if !s.client.in.empty() { // the node is gone: repeating falls to the gateway
+			s.client.in.repeat()
+			next = min(next, repeatEvery)
+		}
+		s.client.link.poke()
+	}
+	return next
+}
+
+// done says whether the client has had its last line or will not get it any more.
+// s.mu is held.
+func (s *session) done(now time.Time) bool {
+	if s.final == nil {
+		return false
+	}
+	by := s.flushBy
+	if s.client.link != nil {
+		by = by.Add(lastWords) // the last line itself takes a moment to write
+	}
+	return s.client.told || !now.Before(by)
+}
+
+// finalize begins the end: the client gets what is left of the output and then the last
+// line. s.mu is held.
+func (s *session) finalize(why *result, now time.Time) {
+	if s.stopping != nil && why != s.stopping { // we asked for it: our words, not the node's
+		why = s.stopping
+	}
+	s.final = why
+	s.flushBy = now.Add(s.g.limits.Flush)
+	switch {
+	case s.client.link != nil:
+		s.client.link.poke()
+	case s.stopping != nil: // nobody waits for the rest of a session that was ended
+		s.flushBy = now
+	case s.client.ever: // it may be about to reconnect for the last of the output
+		s.flushBy = s.client.lostAt.Add(s.g.limits.Linger)
+	default: // it is about to come, and should hear why there is no session
+		s.flushBy = s.began.Add(s.g.limits.ClientOpens)
+	}
+	if s.agent.link != nil {
+		s.agent.push(message.Append(nil, channelClosed(s.row.NodeID, s.id, "")))
+	}
+}
+
+// status is what the store should say. s.mu is held.
+func (s *session) status() ssm.SessionStatus {
+	switch {
+	case s.final != nil || s.stopping != nil:
+		return ssm.SessionTerminating
+	case s.agent.link != nil && s.client.link != nil:
+		return ssm.SessionConnected
+	case s.agent.ever && s.client.ever:
+		return ssm.SessionDisconnected
+	}
+	return ssm.SessionConnecting
+}
+
+// write tells the store the session's state. A failure is tried again at the next step.
+func (s *session) write(status ssm.SessionStatus) bool {
+	ctx, cancel := context.WithTimeout(s.g.life, writeTimeout)
+	defer cancel()
+	if _, err := s.g.cfg.Store.SetSessionStatus(ctx, s.id, status); err != nil {
+		if s.g.life.Err() == nil {
+			s.g.logger.Warn("state of a session not written", "session_id", s.id, "status", string(status), "error", err)
+		}
+		return false
+	}
+	if status == ssm.SessionConnected {
+		s.g.logger.Info("session connected", "session_id", s.id, "node_id", s.row.NodeID)
+	}
+	return true
+}
+
+// tellNode asks the node, over whichever gateway holds its control channel, to end the
+// session. The data channel has been told too; both work with every agent.
+func (s *session) tellNode() {
+	ctx, cancel := context.WithTimeout(s.g.life, writeTimeout)
+	defer cancel()
+	err := s.g.cfg.Fabric.RequestJSON(ctx, fabric.Node(s.row.NodeID),
+		fabric.NodeRequest{Kind: fabric.NodeTerminate, SessionID: s.id}, nil)
+	if err != nil && !errors.Is(err, fabric.ErrNoResponder) && s.g.life.Err() == nil {
+		s.g.logger.Warn("node not told to end a session", "session_id", s.id, "node_id", s.row.NodeID, "error", err)
+	}
+}
+
+// finish writes the end to the store, trying until it is there or the gateway stops, and
+// forgets the session.
+func (s *session) finish(final *result) {
+	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
+		ctx, cancel := context.WithTimeout(s.g.life, writeTimeout)
+		_, err := s.g.cfg.Store.EndSession(ctx, s.id, final.status, final.details, time.Now())
+		cancel()
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if s.g.life.Err() != nil {
+			break // the next process takes it up and ends it
+		}
+		s.g.logger.Warn("end of a session not written", "session_id", s.id, "error", err)
+		select {
+		case <-s.g.life.Done():
+		case <-time.After(delay):
+		}
+	}
+	s.g.mu.Lock()
+	delete(s.g.sessions, s.id)
+	s.g.mu.Unlock()
+	s.mu.Lock()
+	for _, sd := range []*side{&s.agent, &s.client} {
+		if sd.link != nil {
+			sd.link.finish()
+		}
+	}
+	s.mu.Unlock()
+	s.g.logger.Info("session ended", "session_id", s.id, "node_id", s.row.NodeID, "status", string(final.status), "reason", final.details)
+}
+
+// push queues a message ahead of the stream. The session's mutex is held.
+func (sd *side) push(frame []byte) {
+	sd.urgent = append(sd.urgent, frame)
+	if sd.link != nil {
+		sd.link.poke()
+	}
+}
+
+// redeemClient checks a client's token against the store and voids it.
+func (s *session) redeemClient(ctx context.Context, token string) error {
+	row, err := s.g.cfg.Store.Session(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	if len(row.ClientTokenHash) == 0 || subtle.ConstantTimeCompare(row.ClientTokenHash, hashToken(token)) != 1 || time.Now().After(row.ClientTokenExpires) {
+		return errToken
+	}
+	_, err = s.g.cfg.Store.SetClientToken(ctx, s.id, nil, time.Time{})
+	return err
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// Sizes of what a peer may send, in bytes, checked before anything is allocated.
+const (
+	// maxOpenMessage bounds the first (text) message of a channel; real ones have
+	// about 300 bytes.
+	maxOpenMessage = 16 << 10
+	// maxFrame bounds one binary message. Stock peers send up to 1 KiB on a data
+	// channel and 142,000 bytes on a control channel (protocol.md §2.6); ours up to
+	// 64 KiB, later tunnels up to 1 MiB.
+	maxFrame = 4 << 20
+)
+
+// wire is one websocket connection.
+type wire struct {
+	ws     *websocket.Conn
+	remote string
+	buf    bytes.Buffer // owned by the reader
+}
+
+// accept answers the upgrade. Stock peers offer neither subprotocol nor extension and
+// want the Connection header to be the single word "Upgrade" (protocol.md §2.4).
+func accept(w http.ResponseWriter, r *http.Request) (*wire, error) {
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		CompressionMode: websocket.CompressionDisabled,
+		// Possession of a token opens a channel, not a browser's cookie, so a page of
+		// another origin gains nothing.
+		InsecureSkipVerify: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("accept the websocket: %w", err)
+	}
+	ws.SetReadLimit(maxOpenMessage)
+	return &wire{ws: ws, remote: r.RemoteAddr}, nil
+}
+
+// opening reads the first message. Later ones may be larger.
+func (w *wire) opening(ctx context.Context) ([]byte, error) {
+	kind, data, err := w.ws.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the first message: %w", err)
+	}
+	if kind != websocket.MessageText {
+		return nil, fmt.Errorf("read the first message: not a text message")
+	}
+	w.ws.SetReadLimit(maxFrame)
+	return data, nil
+}
+
+// read returns the next binary message in memory of its own. Text messages are passed
+// over: no peer sends one after the first.
+func (w *wire) read(ctx context.Context) ([]byte, error) {
+	for {
+		kind, r, err := w.ws.Reader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.buf.Reset()
+		if _, err := io.Copy(&w.buf, r); err != nil {
+			return nil, err
+		}
+		if kind == websocket.MessageBinary {
+			return bytes.Clone(w.buf.Bytes()), nil
+		}
+	}
+}
+
+// write sends one binary message. When ctx ends first the connection is closed.
+func (w *wire) write(ctx context.Context, frame []byte) error {
+	return w.ws.Write(ctx, websocket.MessageBinary, frame)
+}
+
+// close drops the connection without waiting for the peer: neither stock peer answers a
+// close frame in a useful way (protocol.md §2.8).
+func (w *wire) close() { _ = w.ws.CloseNow() }
