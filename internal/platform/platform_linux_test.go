@@ -1,0 +1,70 @@
+package platform
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+func TestLocalFactsAreFilled(t *testing.T) {
+	f := Local()
+	if f.Type != Linux || f.Name == "" || f.ComputerName == "" {
+		t.Errorf("facts = %+v", f)
+	}
+}
+
+func TestCurrentAccount(t *testing.T) {
+	a := CurrentAccount()
+	if a.UID != os.Getuid() || a.Name == "" {
+		t.Errorf("account = %+v", a)
+	}
+}
+
+func TestLockedDirectoryIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockDir(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("second lock: %v, want ErrLocked", err)
+	}
+	unlock()
+	unlock, err = LockDir(dir)
+	if err != nil {
+		t.Errorf("after unlock: %v", err)
+	} else {
+		unlock()
+	}
+	if _, err := LockDir(dir + "/missing"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing directory: %v", err)
+	}
+}
+
+func TestSiblingsAreFoundByTheirArguments(t *testing.T) {
+	cmd := exec.Command("sleep", "1000.25")
+	Detach(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	if sid, err := syscall.Getpgid(cmd.Process.Pid); err != nil || sid != cmd.Process.Pid {
+		t.Errorf("process group %d (%v), want its own", sid, err)
+	}
+	if n := Siblings("1000.25", ""); n != 0 {
+		t.Errorf("other arguments: found %d", n)
+	}
+	if n := Siblings("1000.25"); n != 1 {
+		t.Errorf("found %d, want 1", n)
+	}
+	if n := SignalSiblings("1000.25"); n != 1 {
+		t.Errorf("signalled %d, want 1", n)
+	}
+	cmd.Wait()
+	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGTERM {
+		t.Errorf("ended by %v, want SIGTERM", ws.Signal())
+	}
+}
