@@ -51,13 +51,13 @@ type field struct {
 
 // rule is what a constraint tag says.
 type rule struct {
-	required     bool
-	hasLen       bool
-	hasRange     bool
-	min, max     int64 // of length or value; max < 0 is open
-	patternText  string
-	pattern      *regexp.Regexp
-	enum         []string
+	required    bool
+	hasLen      bool
+	hasRange    bool
+	min, max    int64 // of length or value; max < 0 is open
+	patternText string
+	pattern     *regexp.Regexp
+	enum        []string
 }
 
 var (
