@@ -1,0 +1,184 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+
+	"sekisho/internal/auth"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+// Times and numbers of activations (api.md §11.1).
+const (
+	defaultActivationLife = 24 * time.Hour
+	maxActivationLife     = 30 * 24 * time.Hour
+	maxTags               = 50
+)
+
+// rolePattern is a role's name, or a path and a name as in service-role/NAME. The
+// model bounds the whole to 64 characters.
+var rolePattern = regexp.MustCompile(`^/?(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}$`)
+
+// CreateActivation makes an activation and shows its code, this once.
+//
+// Any well-formed role name is accepted on the condition that roles are not stored
+// objects; once they are, the role must exist and trust ssm.amazonaws.com.
+func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationInput) (*ssm.CreateActivationOutput, error) {
+	role := strings.TrimPrefix(in.IamRole, "/")
+	roleARN := "arn:aws:iam::" + s.cfg.ARNs.Account + ":role/" + role
+	create := auth.Request{Action: "ssm:CreateActivation", Resource: everything, Context: requestTagContext(in.Tags)}
+	pass := auth.Request{Action: "iam:PassRole", Resource: roleARN,
+		Context: map[string][]string{"iam:PassedToService": {"ssm.amazonaws.com"}}}
+	if err := s.cfg.Auth.Authorize(ctx, create, pass); err != nil {
+		return nil, err
+	}
+	if !rolePattern.MatchString(role) {
+		return nil, validation("Nonexistent role or missing ssm service principal in trust policy: %s", roleARN)
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now()
+	expires := now.Add(defaultActivationLife)
+	if in.ExpirationDate != nil {
+		expires = in.ExpirationDate.Time
+	}
+	if !expires.After(now) || expires.Sub(now) > maxActivationLife {
+		return nil, validation("Expiration date must be in the future and at most 30 days ahead.")
+	}
+	limit := 1
+	if in.RegistrationLimit != nil {
+		limit = *in.RegistrationLimit
+	}
+	p, _ := auth.From(ctx)
+	id, code := ssm.NewActivationID(), ssm.NewActivationCode()
+	err := s.cfg.Store.CreateActivation(ctx, store.Activation{
+		ID:                  id,
+		CodeHash:            secretHash(code),
+		Description:         in.Description,
+		DefaultInstanceName: in.DefaultInstanceName,
+		IamRole:             role,
+		RegistrationLimit:   limit,
+		ExpirationDate:      expires,
+		CreatedAt:           now,
+		CreatedBy:           p.ARN,
+		Tags:                in.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.record(ctx, "ssm:CreateActivation", id); err != nil {
+		return nil, err
+	}
+	return &ssm.CreateActivationOutput{ActivationID: id, ActivationCode: code}, nil
+}
+
+// requestTagContext gives the condition keys that tags in a request make.
+func requestTagContext(tags []ssm.Tag) map[string][]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	keys := make(map[string][]string, len(tags)+1)
+	for _, t := range tags {
+		keys["aws:RequestTag/"+t.Key] = []string{t.Value}
+		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], t.Key)
+	}
+	return keys
+}
+
+// checkTags refuses what tags of a resource may not be. Keys of the service itself
+// must not come from a caller: policies rely on them.
+func checkTags(tags []ssm.Tag) error {
+	if len(tags) > maxTags {
+		return ssm.Errorf("TooManyTagsError", "")
+	}
+	seen := make(map[string]bool, len(tags))
+	for _, t := range tags {
+		if seen[t.Key] {
+			return validation("Duplicate tag key found: %s", t.Key)
+		}
+		if len(t.Key) >= 4 && strings.EqualFold(t.Key[:4], "aws:") {
+			return validation("Tag keys that begin with aws: are reserved: %s", t.Key)
+		}
+		seen[t.Key] = true
+	}
+	return nil
+}
+
+// DescribeActivations lists activations, without their codes.
+func (s *Server) DescribeActivations(ctx context.Context, in *ssm.DescribeActivationsInput) (*ssm.DescribeActivationsOutput, error) {
+	const operation = "ssm:DescribeActivations"
+	if err := s.authorize(ctx, operation, everything); err != nil {
+		return nil, err
+	}
+	cursor, err := s.pageCursor(operation, in.Filters, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	var filter store.ActivationFilter
+	for _, f := range in.Filters {
+		var to *[]string
+		switch f.FilterKey {
+		case "ActivationIds":
+			to = &filter.IDs
+		case "DefaultInstanceName":
+			to = &filter.DefaultInstanceNames
+		case "IamRole":
+			to = &filter.IamRoles
+		}
+		// A filter must say what it wants: one without a key or values would list all.
+		if to == nil || len(f.FilterValues) == 0 {
+			return nil, ssm.Errorf(ssm.CodeInvalidFilter,
+				"The filter name isn't valid. Verify the you entered the correct name and try again.")
+		}
+		*to = append(*to, f.FilterValues...)
+	}
+	page := store.Page{After: cursor, Limit: pageLimit(in.MaxResults)}
+	list, next, err := s.cfg.Store.Activations(ctx, filter, page)
+	if err != nil {
+		return nil, err
+	}
+	now := s.cfg.Now()
+	out := &ssm.DescribeActivationsOutput{ActivationList: make([]ssm.Activation, 0, len(list))}
+	for _, a := range list {
+		out.ActivationList = append(out.ActivationList, ssm.Activation{
+			ActivationID:        a.ID,
+			Description:         a.Description,
+			DefaultInstanceName: a.DefaultInstanceName,
+			IamRole:             a.IamRole,
+			RegistrationLimit:   a.RegistrationLimit,
+			RegistrationsCount:  a.RegistrationsCount,
+			ExpirationDate:      ssm.At(a.ExpirationDate),
+			Expired:             !now.Before(a.ExpirationDate),
+			CreatedDate:         ssm.At(a.CreatedAt),
+			Tags:                a.Tags,
+		})
+	}
+	out.NextToken, err = s.pageToken(operation, in.Filters, next)
+	return out, err
+}
+
+// errActivation is the answer to an activation that does not exist, or whose code was
+// wrong: the two are not told apart.
+var errActivation = ssm.Errorf(ssm.CodeInvalidActivation,
+	"The activation isn't valid. The activation might have been deleted, or the activation ID and code do not match.")
+
+// DeleteActivation removes an activation. Nodes that registered with it stay.
+func (s *Server) DeleteActivation(ctx context.Context, in *ssm.DeleteActivationInput) (*ssm.Empty, error) {
+	const operation = "ssm:DeleteActivation"
+	if err := s.authorize(ctx, operation, everything); err != nil {
+		return nil, err
+	}
+	err := s.cfg.Store.DeleteActivation(ctx, in.ActivationID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errActivation
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &ssm.Empty{}, s.record(ctx, operation, in.ActivationID)
+}

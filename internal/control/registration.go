@@ -1,0 +1,109 @@
+package control
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"path"
+	"strings"
+
+	"sekisho/internal/auth"
+	"sekisho/internal/awsapi"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+// RegisterManagedInstance lets a node join. It is unsigned: the activation's code is
+// what proves the right to it, so failures are counted per source address.
+func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterManagedInstanceInput) (*ssm.RegisterManagedInstanceOutput, error) {
+	der, err := base64.StdEncoding.DecodeString(in.PublicKey)
+	if err != nil || !strings.EqualFold(in.PublicKeyType, "Rsa") {
+		return nil, errPublicKey
+	}
+	if _, err := auth.ParseNodeKey(der); err != nil {
+		return nil, errPublicKey
+	}
+	succeed, ok := s.failures.begin(awsapi.Info(ctx).SourceIP)
+	if !ok {
+		return nil, ssm.Errorf(ssm.CodeThrottling, "Rate exceeded")
+	}
+	node, err := s.cfg.Store.RegisterNode(ctx, in.ActivationID, secretHash(in.ActivationCode), store.Node{
+		PublicKey:     der,
+		PublicKeyType: "Rsa",
+		Fingerprint:   in.Fingerprint,
+	}, s.cfg.Now())
+	if errors.Is(err, store.ErrActivationInvalid) {
+		return nil, errActivation
+	}
+	succeed() // whatever else went wrong, the code was right
+	switch {
+	case errors.Is(err, store.ErrActivationExpired):
+		return nil, ssm.Errorf(ssm.CodeActivationExpired, "The activation has expired")
+	case errors.Is(err, store.ErrActivationUsedUp):
+		return nil, ssm.Errorf(ssm.CodeRegistrationLimitExceeded, "Registration limit exceeded")
+	case err != nil:
+		return nil, err
+	}
+	if err := s.record(ctx, "ssm:RegisterManagedInstance", in.ActivationID, s.cfg.ARNs.Node(node.ID)); err != nil {
+		return nil, err
+	}
+	s.cfg.Logger.Info("node registered", "node_id", node.ID, "activation_id", in.ActivationID,
+		"remote", awsapi.Info(ctx).SourceIP)
+	return &ssm.RegisterManagedInstanceOutput{InstanceID: node.ID}, nil
+}
+
+// errPublicKey is the answer to a key that cannot be a node's.
+var errPublicKey = ssm.Errorf(ssm.CodeInvalidPublicKey, "The public key must be an RSA key of at least 2048 bits, in base64.")
+
+// RequestManagedInstanceRoleToken gives a node its temporary credentials. The caller
+// signed with the node's own key, which is all the permission there is to it.
+//
+// A stock agent sleeps half an hour over AccessDeniedException and over a fingerprint
+// that does not match (agent-control-plane.md §2.3), so neither is ever the answer to
+// a fault that may pass.
+func (s *Server) RequestManagedInstanceRoleToken(ctx context.Context, in *ssm.RequestManagedInstanceRoleTokenInput) (*ssm.RequestManagedInstanceRoleTokenOutput, error) {
+	p, _ := auth.From(ctx)
+	if p.Kind != auth.Node {
+		return nil, invalidNode(p.NodeID)
+	}
+	node, err := s.node(ctx, p.NodeID)
+	if err != nil {
+		return nil, err
+	}
+	if node == nil {
+		return nil, invalidNode(p.NodeID)
+	}
+	if subtle.ConstantTimeCompare([]byte(in.Fingerprint), []byte(node.Fingerprint)) != 1 {
+		return nil, ssm.Errorf(ssm.CodeFingerprintDoesNotMatch,
+			"The machine's fingerprint is not the one that it registered with. Register it again.")
+	}
+	now := s.cfg.Now()
+	keyID, secret, token := auth.NewTemporaryCredentials()
+	cred := store.TemporaryCredential{
+		AccessKeyID: keyID,
+		Secret:      store.Secret(secret),
+		TokenHash:   auth.TokenHash(token),
+		RoleName:    path.Base(node.IamRole), // a role session's ARN has no path
+		SessionName: node.ID,
+		NodeID:      node.ID,
+		IssuedAt:    now,
+		ExpiresAt:   now.Add(s.cfg.CredentialTTL),
+	}
+	if err := s.cfg.Store.CreateTemporaryCredential(ctx, cred); errors.Is(err, store.ErrNotFound) {
+		return nil, invalidNode(node.ID) // deregistered meanwhile
+	} else if err != nil {
+		return nil, err
+	}
+	return &ssm.RequestManagedInstanceRoleTokenOutput{
+		AccessKeyID:         keyID,
+		SecretAccessKey:     secret,
+		SessionToken:        token,
+		TokenExpirationDate: ssm.Time{Time: cred.ExpiresAt},
+	}, nil
+}
+
+// invalidNode is the answer about a node that is not registered.
+func invalidNode(id string) error {
+	return ssm.Errorf(ssm.CodeInvalidInstanceID, "%s is not registered.", id)
+}
