@@ -1,0 +1,163 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"sekisho/internal/datachannel"
+	"sekisho/internal/message"
+)
+
+// run is one session under way. It is used by Run only.
+type run struct {
+	session Session
+	Options
+	channel  *datachannel.Channel
+	clientID string // the same on every connection (protocol.md §2.5)
+	log      *slog.Logger
+
+	connected atomic.Bool // a connection is up and served
+	raw       atomic.Bool // the terminal is raw: lines need carriage returns
+
+	// Owned by the receiving goroutine until it has ended.
+	sessionType string // of the handshake; empty before and without one
+	started     bool   // the shell handler runs
+	exitCode    *int
+
+	helpers sync.WaitGroup          // input and events, once started
+	fail    context.CancelCauseFunc // ends the run
+}
+
+// Run runs a session until the service ends it, and says how it ended. An end of ctx
+// leaves the session alive on the node: the gateway keeps it for ResumeSession until
+// its idle time-out. Run waits for a Write to Stdout that is under way; a caller that
+// must leave while its output is stuck restores the terminal itself and exits.
+func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
+	r := &run{session: s, Options: o, clientID: message.NewID().String(), log: o.Logger}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.channel = datachannel.New(datachannel.Config{Role: datachannel.Client, Logger: r.log})
+	if _, err := fmt.Fprintf(o.Stdout, "\nStarting session with SessionId: %s\n", s.ID); err != nil {
+		return Outcome{}, fmt.Errorf("write output: %w", err)
+	}
+	end, err := r.conduct(ctx)
+	outcome := Outcome{Output: end.output, TimedOut: end.timedOut, ExitCode: r.exitCode}
+	if err != nil {
+		return outcome, err
+	}
+	return outcome, r.farewell(end)
+}
+
+// ending is what the service said at a session's end.
+type ending struct {
+	output   string
+	timedOut bool
+}
+
+// conduct runs the goroutines of the session and gives its end. Everything it
+// started has ended when it returns, and the terminal is restored.
+func (r *run) conduct(parent context.Context) (end ending, err error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	r.fail = cancel
+	if r.Terminal != nil {
+		defer func() {
+			if restored := r.Terminal.Restore(); err == nil {
+				err = restored
+			}
+			r.raw.Store(false)
+		}()
+	}
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		if err := r.receive(ctx); err != nil {
+			cancel(err)
+		}
+	}()
+
+	end, err = r.connect(ctx)
+	// What arrived before the end is written before the end is told: a closed
+	// channel gives what it holds and then io.EOF. After a failure nobody waits.
+	r.channel.Close()
+	if err != nil {
+		cancel(err)
+	}
+	<-received
+	cancel(nil)
+	r.Stdin.Close()
+	r.helpers.Wait()
+	if err == nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause // output failed while the rest was written
+		}
+	}
+	return end, err
+}
+
+// receive takes the node's messages in order until the channel is closed.
+func (r *run) receive(ctx context.Context) error {
+	for {
+		in, err := r.channel.Receive(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		if err := r.handle(ctx, in); err != nil {
+			return err
+		}
+	}
+}
+
+// handle acts on one message. Only what was acted on is acknowledged, except the
+// handshake's messages, which the stock client acknowledges first (protocol.md §6.2).
+func (r *run) handle(ctx context.Context, in *datachannel.Inbound) error {
+	switch in.PayloadType {
+	case message.PayloadHandshakeRequest:
+		payload := bytes.Clone(in.Payload)
+		in.Done()
+		return r.handshake(ctx, payload)
+	case message.PayloadHandshakeComplete:
+		payload := bytes.Clone(in.Payload)
+		in.Done()
+		return r.handshakeComplete(ctx, payload)
+	case message.PayloadOutput, message.PayloadError, message.PayloadStdErr, message.PayloadExitCode:
+		// Without a handshake the first of these says that this is a shell
+		// (protocol.md §6.5).
+		if err := r.startShell(ctx); err != nil {
+			return err
+		}
+		if err := r.print(in.PayloadType, in.Payload); err != nil {
+			return err
+		}
+	default:
+		r.log.Debug("message of no use here", "session_id", r.session.ID, "payload_type", uint32(in.PayloadType))
+	}
+	in.Done()
+	return nil
+}
+
+// farewell prints the last words, as the stock client does (protocol.md §2.2, §4.3).
+func (r *run) farewell(end ending) error {
+	var err error
+	switch {
+	case end.timedOut:
+		_, err = fmt.Fprintf(r.Stdout, "Session: %s timed out.\n", r.session.ID)
+	case end.output != "":
+		_, err = fmt.Fprintf(r.Stdout, "\n\nSessionId: %s : %s\n\n", r.session.ID, end.output)
+	default:
+		_, err = fmt.Fprintf(r.Stdout, "\n\nExiting session with sessionId: %s.\n\n", r.session.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+//go:build darwin || freebsd || netbsd || openbsd || dragonfly
+
+package terminal
+
+import "golang.org/x/sys/unix"
+
+// The calls that read and write a terminal's settings at once (tcgetattr,
+// tcsetattr with TCSANOW).
+const (
+	readTermios  = unix.TIOCGETA
+	writeTermios = unix.TIOCSETA
+)
