@@ -1,13 +1,13 @@
-// Package datachannel makes a reliable, ordered message stream out of
-// connections that come and go. Both ends of a session use it: the node's
-// worker as [Agent], an operator's client as [Client].
 package datachannel
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
 
 	"sekisho/internal/message"
 )
@@ -25,10 +25,24 @@ const (
 // is its default.
 type Config struct {
 	Role          Role
-	Window        int          // bytes of payload sent and not acknowledged; 4 MiB for agents, 1 MiB for clients
-	ReceiveBuffer int          // bytes of payload received and not processed; 4 MiB
-	Logger        *slog.Logger // discards
+	Window        int          // bytes of payload in flight; default 4 MiB for agents, 1 MiB for clients
+	ReceiveBuffer int          // bytes of payload received and not processed; default 4 MiB
+	Logger        *slog.Logger // default discards
 }
+
+const (
+	agentWindow   = 4 << 20
+	clientWindow  = 1 << 20
+	receiveBuffer = 4 << 20
+
+	// maxAcks bounds acknowledgements that wait for a blocked or absent
+	// connection. One more is dropped: its message comes again and is
+	// acknowledged then.
+	maxAcks = 2 * maxEarly
+
+	// maxControls bounds unnumbered messages that wait in Control.
+	maxControls = 16
+)
 
 // Facts that callers branch on.
 var (
@@ -36,55 +50,422 @@ var (
 	ErrNotConnected = errors.New("data channel is not connected")
 )
 
-// Channel is one end of a session's data channel.
-type Channel struct{}
+// Channel is one end of a session's data channel. It outlives connections: call
+// Serve with one after the other. All methods may be called concurrently, but
+// one Serve and one Receive at a time.
+type Channel struct {
+	log      *slog.Logger
+	role     Role
+	inType   message.Type
+	outType  message.Type
+	controls chan message.Message
+	closed   chan struct{} // closed by Close
 
-// New returns a channel without a connection.
-func New(cfg Config) *Channel { return &Channel{} }
+	wake    chan struct{} // 1: the writer may have work
+	arrived chan struct{} // 1: Receive may have a message
+	resume  chan struct{} // 1: the reader may go on
 
-// Serve runs the protocol over conn.
-func (c *Channel) Serve(ctx context.Context, conn FrameConn) error { return ErrClosed }
+	mu       sync.Mutex // guards what follows
+	out      outbox
+	in       inbox
+	acks     []ack
+	states   []state
+	alarm    time.Time               // when the sleeping writer looks again by itself
+	waiters  int                     // Send and Drain calls that need acknowledgements
+	progress chan struct{}           // closed and replaced when a waiter should look again
+	stop     context.CancelCauseFunc // of the running Serve, nil when there is none
+}
 
-// Send numbers, stores and sends a stream message.
+// ack is an acknowledgement to send.
+type ack struct {
+	seq int64
+	id  message.ID
+}
+
+// state is an unnumbered message to send, and where to report it.
+type state struct {
+	frame []byte
+	sent  chan error // holds 1
+}
+
+// New returns a channel that has no connection yet.
+func New(cfg Config) *Channel {
+	c := &Channel{
+		log:      cfg.Logger,
+		role:     cfg.Role,
+		inType:   message.TypeInputStreamData,
+		outType:  message.TypeOutputStreamData,
+		controls: make(chan message.Message, maxControls),
+		closed:   make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+		arrived:  make(chan struct{}, 1),
+		resume:   make(chan struct{}, 1),
+		progress: make(chan struct{}),
+	}
+	window := agentWindow
+	if cfg.Role == Client {
+		window = clientWindow
+		c.inType, c.outType = c.outType, c.inType
+	}
+	if cfg.Window > 0 {
+		window = cfg.Window
+	}
+	c.out = newOutbox(cfg.Role, window)
+	c.in.limit = receiveBuffer
+	if cfg.ReceiveBuffer > 0 {
+		c.in.limit = cfg.ReceiveBuffer
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Serve runs the protocol over conn until conn fails, ctx ends or the channel is
+// closed, and returns which. It starts by sending again everything that is not
+// acknowledged, in order. It closes conn before it returns, and nothing it
+// started runs on.
+func (c *Channel) Serve(ctx context.Context, conn FrameConn) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if err := c.attach(stop); err != nil {
+		conn.Close()
+		return err
+	}
+	defer c.detach()
+
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		// Closing unblocks the reader, whatever ended the writer.
+		defer conn.Close()
+		stop(c.write(ctx, conn))
+	}()
+	stop(c.read(ctx, conn))
+	<-written
+	return context.Cause(ctx)
+}
+
+func (c *Channel) attach(stop context.CancelCauseFunc) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isClosed() {
+		return ErrClosed
+	}
+	if c.stop != nil {
+		return errors.New("data channel already serves a connection")
+	}
+	c.stop = stop
+	c.out.connected()
+	return nil
+}
+
+func (c *Channel) detach() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = nil
+	for _, s := range c.states {
+		s.sent <- ErrNotConnected
+	}
+	c.states = nil
+}
+
+// Close ends the channel: Serve, Send and Drain return [ErrClosed]; Receive
+// still returns what is in order, then [io.EOF]. It may be called more than once.
+func (c *Channel) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isClosed() {
+		return
+	}
+	close(c.closed)
+	if c.stop != nil {
+		c.stop(ErrClosed)
+	}
+}
+
+func (c *Channel) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Send numbers a payload, stores it and sets it on its way. It waits while the
+// window is full, also while there is no connection. It copies payload; an
+// empty one is not sent, as the stock peers cannot carry it. Concurrent calls
+// get unique numbers without gaps, in no particular order.
 func (c *Channel) Send(ctx context.Context, t message.PayloadType, payload []byte) error {
-	return ErrClosed
+	if len(payload) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	buf := c.out.free.get(message.HeaderSize + len(payload))
+	c.mu.Unlock()
+	// The digest is made before the place in the order is known, so that hashing
+	// a large payload does not hold up the reader.
+	frame := message.Append(buf, message.Message{Type: c.outType, PayloadType: t, Payload: payload})
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.wait(ctx, func() bool { return !c.out.full(len(payload)) }); err != nil {
+		c.out.free.put(frame)
+		return fmt.Errorf("send %s: %w", t, err)
+	}
+	// The stock agent marks its first message, the stock client none.
+	flags := uint64(0)
+	if c.role == Agent && c.out.ring.end == 0 {
+		flags = message.FlagSYN
+	}
+	c.out.add(frame, flags)
+	signal(c.wake)
+	return nil
 }
 
-// Receive returns the next stream message in order.
-func (c *Channel) Receive(ctx context.Context) (*Inbound, error) { return nil, io.EOF }
-
-// Inbound is a received stream message.
-type Inbound struct {
-	PayloadType message.PayloadType
-	Payload     []byte // valid until Done
-	Sequence    int64
+// Drain waits until the peer has everything that was sent. The caller bounds it
+// (the stock agent gives up after 2 s): a peer that went away never answers.
+func (c *Channel) Drain(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.wait(ctx, c.out.drained); err != nil {
+		return fmt.Errorf("drain data channel: %w", err)
+	}
+	return nil
 }
 
-// Done says that the message has been processed.
-func (in *Inbound) Done() {}
-
-// SendControl sends an unnumbered message.
-func (c *Channel) SendControl(ctx context.Context, m message.Message) error { return ErrNotConnected }
-
-// Control returns the unnumbered messages from the gateway.
-func (c *Channel) Control() <-chan message.Message { return nil }
-
-// Drain waits until everything sent is acknowledged.
-func (c *Channel) Drain(ctx context.Context) error { return nil }
-
-// Close ends the channel.
-func (c *Channel) Close() {}
-
-// Handshake is what the client learned while a session opened.
-type Handshake struct {
-	Skipped         bool                          // the agent needed none
-	Request         message.HandshakeRequest      // zero when skipped
-	SessionType     message.SessionTypeParameters // zero when skipped
-	CustomerMessage string                        // to show to the user when not empty
+// wait waits for ok, with c.mu held on entry and return. ok is asked again when
+// acknowledgements arrive or the writer sends something again.
+func (c *Channel) wait(ctx context.Context, ok func() bool) error {
+	for {
+		if c.isClosed() {
+			return ErrClosed
+		}
+		if ok() {
+			return nil
+		}
+		c.waiters++
+		signal(c.resume) // acknowledgements are needed: see read
+		progress := c.progress
+		c.mu.Unlock()
+		var err error
+		select {
+		case <-progress:
+		case <-c.closed:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		c.mu.Lock()
+		c.waiters--
+		if err != nil {
+			return err
+		}
+	}
 }
 
-// AnswerHandshake does the client's part of the handshake. When the agent skips
-// it, the first message of the stream is returned with it.
-func (c *Channel) AnswerHandshake(ctx context.Context) (Handshake, *Inbound, error) {
-	return Handshake{}, nil, io.EOF
+// progressed makes waiters look again. c.mu is held.
+func (c *Channel) progressed() {
+	if c.waiters > 0 {
+		close(c.progress)
+		c.progress = make(chan struct{})
+	}
+}
+
+// SendControl sends an unnumbered message, such as agent_session_state, ahead of
+// data that waits, and returns when it is written. It is sent once or not at
+// all: without a connection the error is [ErrNotConnected].
+func (c *Channel) SendControl(ctx context.Context, m message.Message) error {
+	m.Flags = message.FlagsControl
+	s := state{frame: message.Append(nil, m), sent: make(chan error, 1)}
+	c.mu.Lock()
+	if c.stop == nil {
+		c.mu.Unlock()
+		return ErrNotConnected
+	}
+	c.states = append(c.states, s)
+	c.mu.Unlock()
+	signal(c.wake)
+	select {
+	case err := <-s.sent:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Control returns the unnumbered messages from the gateway that are not handled
+// here, channel_closed first of all. It holds a few; when it is full the oldest
+// goes, because the one that matters comes last. It is never closed.
+func (c *Channel) Control() <-chan message.Message { return c.controls }
+
+// Receive returns the next stream message in order. The consumer calls Done on
+// it when it is processed. Types that package message does not know are
+// acknowledged and left out. After Close it returns what is left, then [io.EOF].
+func (c *Channel) Receive(ctx context.Context) (*Inbound, error) {
+	for {
+		closed := c.isClosed() // before looking, or a last message could slip between
+		c.mu.Lock()
+		in := c.in.take()
+		c.mu.Unlock()
+		if in != nil {
+			return in, nil
+		}
+		if closed {
+			return nil, io.EOF
+		}
+		select {
+		case <-c.arrived:
+		case <-c.closed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// processed is [Inbound.Done].
+func (c *Channel) processed(in *Inbound) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in.finish(in) {
+		c.acknowledge(in)
+	}
+	signal(c.resume)
+}
+
+// acknowledge queues an acknowledgement. c.mu is held.
+func (c *Channel) acknowledge(in *Inbound) {
+	in.acked = true
+	if len(c.acks) < maxAcks {
+		c.acks = append(c.acks, ack{in.Sequence, in.id})
+		signal(c.wake)
+	}
+}
+
+// read is the reading half of Serve.
+func (c *Channel) read(ctx context.Context, conn FrameConn) error {
+	for {
+		if err := c.awaitRoom(ctx); err != nil {
+			return err
+		}
+		frame, err := conn.ReadFrame(ctx)
+		if err != nil {
+			return fmt.Errorf("read frame: %w", err)
+		}
+		c.handle(frame)
+	}
+}
+
+// awaitRoom waits while the consumer is too far behind, unless acknowledgements
+// for our own messages are needed: they come on the same connection.
+func (c *Channel) awaitRoom(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		ok := !c.in.blocked() || c.waiters > 0
+		c.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-c.resume:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// handle takes one frame. What is wrong with it is logged and ignored, as the
+// official peers do, rather than ending a session for it.
+func (c *Channel) handle(frame []byte) {
+	m, err := message.Parse(frame)
+	if err != nil {
+		c.log.Debug("frame ignored", "error", err)
+		return
+	}
+	switch m.Type {
+	case c.inType:
+		if err := m.VerifyDigest(); err != nil {
+			c.log.Debug("stream message ignored", "error", err, "sequence", m.Sequence)
+			return
+		}
+		c.handleStream(m)
+	case message.TypeAcknowledge:
+		a, err := message.ParseAcknowledge(m.Payload)
+		if err != nil {
+			c.log.Debug("acknowledgement ignored", "error", err)
+			return
+		}
+		c.mu.Lock()
+		c.unpause()
+		c.out.ack(a.AcknowledgedMessageSequenceNumber, time.Now())
+		c.progressed()
+		// The writer sleeps until c.alarm. Most acknowledgements move the next
+		// deadline back and need not wake it.
+		if due, ok := c.out.deadline(); len(c.out.resend) > 0 || ok && due.Before(c.alarm) {
+			signal(c.wake)
+		}
+		c.mu.Unlock()
+	case message.TypePausePublication:
+		c.mu.Lock()
+		c.out.paused = c.role == Agent // reported to clients too, who ignore it
+		c.mu.Unlock()
+	case message.TypeStartPublication:
+		c.mu.Lock()
+		c.unpause()
+		c.mu.Unlock()
+	case c.outType:
+		c.log.Debug("stream message in the wrong direction ignored")
+	default:
+		c.deliverControl(m)
+	}
+}
+
+func (c *Channel) handleStream(m message.Message) {
+	in := &Inbound{PayloadType: m.PayloadType, Payload: m.Payload, Sequence: m.Sequence, id: m.ID, c: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unpause()
+	from := c.in.expected
+	if c.in.admit(in) {
+		c.acknowledge(in)
+	}
+	for seq := from; seq < c.in.expected; seq++ {
+		if ready := c.in.ring.at(seq); !ready.PayloadType.Known() && c.in.finish(ready) {
+			c.acknowledge(ready)
+		}
+	}
+	if c.in.expected > from {
+		signal(c.arrived)
+	}
+}
+
+// unpause ends a pause: any stream message or acknowledgement does. c.mu is held.
+func (c *Channel) unpause() {
+	if c.out.paused {
+		c.out.paused = false
+		signal(c.wake)
+	}
+}
+
+func (c *Channel) deliverControl(m message.Message) {
+	for {
+		select {
+		case c.controls <- m:
+			return
+		default:
+		}
+		select {
+		case old := <-c.controls:
+			c.log.Debug("control message dropped", "type", old.Type)
+		default:
+		}
+	}
+}
+
+// signal leaves a token in a channel that holds one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
 }

@@ -158,6 +158,14 @@ func fillHeader(frame []byte, m Message) {
 	binary.BigEndian.PutUint32(frame[offPayloadLength:], uint32(len(payload)))
 }
 
+// Number writes the sequence number and the flags of a frame made by [Append].
+// Neither is under the digest, so that a sender may hash a payload before it
+// takes a place in the order.
+func Number(frame []byte, sequence int64, flags uint64) {
+	binary.BigEndian.PutUint64(frame[offSequence:], uint64(sequence))
+	binary.BigEndian.PutUint64(frame[offFlags:], flags)
+}
+
 // Header is what a relay needs to know of a frame.
 type Header struct {
 	Type        Type
