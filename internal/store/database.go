@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -21,7 +20,8 @@ import (
 type database struct {
 	read, write *sql.DB
 	dialect     goose.Dialect
-	locker      lock.SessionLocker // nil on SQLite
+	// lock keeps other processes from migrating until unlock is called.
+	lock func(context.Context) (unlock func(), err error)
 }
 
 func (d *database) close() error {

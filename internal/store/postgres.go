@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -33,24 +32,30 @@ func openPostgres(ctx context.Context, dsn string, connections int) (*database, 
 		db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
-	return &database{read: db, write: db, dialect: goose.DialectPostgres, locker: schemaLock{}}, nil
+	return &database{
+		read: db, write: db, dialect: goose.DialectPostgres,
+		lock: func(ctx context.Context) (func(), error) { return lockSchema(ctx, cfg) },
+	}, nil
 }
-
-// schemaLock lets one process at a time migrate a schema. It waits in the database,
-// where goose's own locker would poll every few seconds, and two schemas of one
-// database do not wait for each other.
-type schemaLock struct{}
 
 // lockClass is the first half of the advisory lock's key ("seki" in ASCII), so that
 // it does not meet another application's.
 const lockClass = 0x73656b69
 
-func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `select pg_advisory_lock($1, hashtext(current_schema()))`, lockClass)
-	return err
-}
-
-func (schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `select pg_advisory_unlock($1, hashtext(current_schema()))`, lockClass)
-	return err
+// lockSchema lets one process at a time migrate a schema, on a connection of its own.
+// It waits in the database, where goose's locker would poll every few seconds, and two
+// schemas of one database do not wait for each other.
+func lockSchema(ctx context.Context, cfg *pgx.ConnConfig) (unlock func(), err error) {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	// The lock belongs to the connection and ends with it.
+	unlock = func() { conn.Close(context.WithoutCancel(ctx)) }
+	// A search path without a schema is left to the migration, which says so.
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock($1, hashtext(coalesce(current_schema(), '')))`, lockClass); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }

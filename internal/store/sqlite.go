@@ -57,7 +57,8 @@ func openSQLite(ctx context.Context, path string, readers int) (*database, error
 		write.Close()
 		return nil, err
 	}
-	return &database{read: read, write: write, dialect: goose.DialectSQLite3}, nil
+	noLock := func(context.Context) (func(), error) { return func() {}, nil }
+	return &database{read: read, write: write, dialect: goose.DialectSQLite3, lock: noLock}, nil
 }
 
 // makePrivate makes the file with mode 0600, or takes away what a present file grants

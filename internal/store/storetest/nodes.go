@@ -1,0 +1,173 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+func shortHeartbeatKeepsFacts(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	want := node(t, s)
+	must(t, s.UpdateNodeInformation(ctx, want.ID, store.NodeInformation{
+		AgentName: "amazon-ssm-agent", AgentVersion: "3.4.0.0", PlatformType: "Linux", PlatformName: "Debian GNU/Linux",
+		PlatformVersion: "12", ComputerName: "web-1", IPAddress: "192.0.2.7",
+	}, t0))
+	must(t, s.UpdateNodeInformation(ctx, want.ID, store.NodeInformation{AgentVersion: "3.5.0.0"}, t0.Add(time.Minute)))
+	want.AgentName, want.AgentVersion, want.PlatformType = "amazon-ssm-agent", "3.5.0.0", "Linux"
+	want.PlatformName, want.PlatformVersion = "Debian GNU/Linux", "12"
+	want.ComputerName, want.IPAddress, want.LastPingAt = "web-1", "192.0.2.7", t0.Add(time.Minute)
+	got, err := s.Node(ctx, want.ID)
+	must(t, err)
+	equal(t, "node", got, want)
+	wantErr(t, s.UpdateNodeInformation(ctx, "mi-0ffffffffffffffff", store.NodeInformation{}, t0), store.ErrNotFound)
+	_, err = s.Node(ctx, "mi-0ffffffffffffffff")
+	wantErr(t, err, store.ErrNotFound)
+}
+
+func nodeFilters(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	a := activation(t, s, 10) // tags Environment=test, owner=
+	register := func(id string, activation store.Activation) {
+		n := newNode()
+		n.ID = id
+		_, err := s.RegisterNode(ctx, activation.ID, hash(code), n, t0)
+		must(t, err)
+	}
+	b := store.Activation{
+		ID: ssm.NewActivationID(), CodeHash: hash(code), IamRole: "Other", RegistrationLimit: 10,
+		ExpirationDate: t0.Add(time.Hour), CreatedAt: t0, Tags: []ssm.Tag{{Key: "Environment", Value: "prod"}},
+	}
+	must(t, s.CreateActivation(ctx, b))
+	register("mi-01", a)
+	register("mi-02", a)
+	register("mi-03", b)
+	register("mi-04", b)
+	must(t, s.UpdateNodeInformation(ctx, "mi-01", store.NodeInformation{AgentVersion: "3.4.0.0", PlatformType: "Linux"}, t0))
+	must(t, s.UpdateNodeInformation(ctx, "mi-02", store.NodeInformation{AgentVersion: "3.3.0.0", PlatformType: "Windows"}, t0.Add(time.Minute)))
+	must(t, s.DeregisterNode(ctx, "mi-04", t0))
+
+	for name, test := range map[string]struct {
+		filter store.NodeFilter
+		want   []string
+	}{
+		"none":         {store.NodeFilter{}, []string{"mi-01", "mi-02", "mi-03"}},
+		"all":          {store.NodeFilter{Deregistered: true}, []string{"mi-01", "mi-02", "mi-03", "mi-04"}},
+		"ids":          {store.NodeFilter{IDs: []string{"mi-03", "mi-01", "mi-99", "mi-04"}}, []string{"mi-01", "mi-03"}},
+		"version":      {store.NodeFilter{AgentVersions: []string{"3.3.0.0"}}, []string{"mi-02"}},
+		"platform":     {store.NodeFilter{PlatformTypes: []string{"Linux", "Windows"}}, []string{"mi-01", "mi-02"}},
+		"activation":   {store.NodeFilter{ActivationIDs: []string{b.ID}}, []string{"mi-03"}},
+		"role":         {store.NodeFilter{IamRoles: []string{a.IamRole}, PlatformTypes: []string{"Linux"}}, []string{"mi-01"}},
+		"heard":        {store.NodeFilter{HeardSince: t0.Add(time.Minute)}, []string{"mi-02"}},
+		"silent":       {store.NodeFilter{SilentSince: t0.Add(time.Minute)}, []string{"mi-01", "mi-03"}},
+		"tag key":      {store.NodeFilter{TagKeys: []string{"owner", "nothing"}}, []string{"mi-01", "mi-02"}},
+		"tag":          {store.NodeFilter{Tags: map[string][]string{"Environment": {"prod", "dev"}}}, []string{"mi-03"}},
+		"tag any":      {store.NodeFilter{Tags: map[string][]string{"Environment": nil}}, []string{"mi-01", "mi-02", "mi-03"}},
+		"two tags":     {store.NodeFilter{Tags: map[string][]string{"Environment": {"test"}, "owner": {""}}}, []string{"mi-01", "mi-02"}},
+		"tag mismatch": {store.NodeFilter{Tags: map[string][]string{"Environment": {"test"}, "owner": {"x"}}}, nil},
+	} {
+		list, _, err := s.Nodes(ctx, test.filter, store.Page{})
+		must(t, err)
+		var got []string
+		for _, n := range list {
+			got = append(got, n.ID)
+		}
+		equal(t, name, got, test.want)
+	}
+}
+
+func newestConnectionWins(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	id := node(t, s).ID
+	expect := func(gateway string, until time.Time, lastPing time.Time) {
+		t.Helper()
+		n, err := s.Node(ctx, id)
+		must(t, err)
+		equal(t, "gateway", n.ConnectedGateway, gateway)
+		equal(t, "lease", n.ConnectedUntil, until)
+		equal(t, "last ping", n.LastPingAt, lastPing)
+	}
+	lease := t0.Add(time.Minute)
+	must(t, s.ConnectNode(ctx, id, "gw-1", "3.4.0.0", "Linux", lease, t0))
+	expect("gw-1", lease, t0)
+	must(t, s.ConnectNode(ctx, id, "gw-2", "", "", lease.Add(time.Second), t0.Add(time.Second)))
+	expect("gw-2", lease.Add(time.Second), t0.Add(time.Second))
+	n, err := s.Node(ctx, id)
+	must(t, err)
+	equal(t, "agent version", n.AgentVersion, "3.4.0.0")
+	equal(t, "platform", n.PlatformType, "Linux")
+	equal(t, "connected", n.Connected(lease), true)
+	equal(t, "connected at the end of the lease", n.Connected(lease.Add(time.Second)), false)
+
+	// The loser notices late: the new connection stays.
+	held, err := s.DisconnectNode(ctx, id, "gw-1", t0.Add(2*time.Second))
+	must(t, err)
+	equal(t, "held", held, false)
+	expect("gw-2", lease.Add(time.Second), t0.Add(time.Second))
+	held, err = s.DisconnectNode(ctx, id, "gw-2", t0.Add(3*time.Second))
+	must(t, err)
+	equal(t, "held", held, true)
+	expect("", time.Time{}, t0.Add(3*time.Second))
+	held, err = s.DisconnectNode(ctx, id, "", t0.Add(4*time.Second))
+	must(t, err)
+	equal(t, "held by nobody", held, false)
+	wantErr(t, s.ConnectNode(ctx, "mi-0ffffffffffffffff", "gw-1", "", "", lease, t0), store.ErrNotFound)
+	wantErr(t, s.ConnectNode(ctx, id, "", "", "", lease, t0), store.ErrInvalid)
+}
+
+func extendNodeConnections(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	a, b, c := node(t, s).ID, node(t, s).ID, node(t, s).ID
+	lease := t0.Add(time.Minute)
+	must(t, s.ConnectNode(ctx, a, "gw-1", "", "", lease, t0))
+	must(t, s.ConnectNode(ctx, b, "gw-2", "", "", lease, t0))
+	must(t, s.ConnectNode(ctx, c, "gw-1", "", "", lease, t0))
+	want := []string{a, c}
+	slices.Sort(want)
+
+	// More ids than one statement takes: unknown ones before and after those that count.
+	var ids []string
+	for i := range 1500 {
+		ids = append(ids, fmt.Sprintf("mi-unknown%d", i))
+	}
+	ids = append(append(ids, a, b, c), "mi-unknown")
+	held, err := s.ExtendNodeConnections(ctx, "gw-1", ids, lease.Add(time.Hour))
+	must(t, err)
+	equal(t, "held", held, want)
+	for id, until := range map[string]time.Time{a: lease.Add(time.Hour), b: lease, c: lease.Add(time.Hour)} {
+		n, err := s.Node(ctx, id)
+		must(t, err)
+		equal(t, "lease", n.ConnectedUntil, until)
+	}
+	for _, gateway := range []string{"gw-3", ""} {
+		held, err = s.ExtendNodeConnections(ctx, gateway, ids, lease)
+		must(t, err)
+		equal(t, "held", len(held), 0)
+	}
+	held, err = s.ExtendNodeConnections(ctx, "gw-1", nil, lease)
+	must(t, err)
+	equal(t, "held", len(held), 0)
+}
+
+func deregisteredNode(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	n := node(t, s)
+	must(t, s.ConnectNode(ctx, n.ID, "gw-1", "", "", t0.Add(time.Minute), t0))
+	must(t, s.DeregisterNode(ctx, n.ID, t0.Add(time.Second)))
+	wantErr(t, s.DeregisterNode(ctx, n.ID, t0.Add(time.Minute)), store.ErrNotFound)
+	n.LastPingAt, n.DeregisteredAt, n.Tags = t0, t0.Add(time.Second), nil
+	got, err := s.Node(ctx, n.ID)
+	must(t, err)
+	equal(t, "node", got, n)
+
+	// It does not come back by being heard of.
+	wantErr(t, s.ConnectNode(ctx, n.ID, "gw-1", "", "", t0.Add(time.Hour), t0), store.ErrNotFound)
+	wantErr(t, s.UpdateNodeInformation(ctx, n.ID, store.NodeInformation{}, t0), store.ErrNotFound)
+	held, err := s.ExtendNodeConnections(ctx, "gw-1", []string{n.ID}, t0.Add(time.Hour))
+	must(t, err)
+	equal(t, "held", len(held), 0)
+}
