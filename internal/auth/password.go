@@ -68,6 +68,9 @@ func parseHash(text string) (passwordHash, bool) {
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.threads); err != nil {
 		return h, false
 	}
+	if parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.memory, h.time, h.threads) { // Sscanf overlooks what follows
+		return h, false
+	}
 	var err error
 	if h.salt, err = rawBase64.DecodeString(parts[4]); err != nil {
 		return h, false
