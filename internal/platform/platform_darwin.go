@@ -35,7 +35,7 @@ func Self() (string, error) { return os.Executable() }
 func SignalSiblings(...string) int { return 0 }
 
 // Siblings finds nothing on this system.
-func Siblings(...string) int { return 0 }
+func Siblings(...string) []string { return nil }
 
 // Detach makes cmd the leader of a session of its own, so that neither the end of
 // this process nor a signal to its group ends it.

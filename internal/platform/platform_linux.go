@@ -1,10 +1,11 @@
 package platform
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,60 +39,72 @@ func CurrentAccount() Account {
 // has replaced its file.
 func Self() (string, error) { return "/proc/self/exe", nil }
 
+// Siblings gives the last argument of each of this account's processes that were
+// started with exactly args and one more. It is how an agent that was restarted finds
+// the session workers of the one before.
+func Siblings(args ...string) []string {
+	var last []string
+	eachProcess(func(pid int) {
+		if argv, ok := arguments(pid); ok && len(argv) == len(args)+1 && slices.Equal(argv[:len(args)], args) {
+			last = append(last, argv[len(args)])
+		}
+	})
+	return last
+}
+
 // SignalSiblings sends SIGTERM to this account's processes that were started with
-// exactly these arguments, and says how many there were. It is how an agent that was
-// restarted finds the session workers of the one before.
-func SignalSiblings(args ...string) int { return siblings(args, unix.SIGTERM) }
+// exactly these arguments, and says how many there were.
+func SignalSiblings(args ...string) (found int) {
+	meant := func(pid int) bool {
+		argv, ok := arguments(pid)
+		return ok && slices.Equal(argv, args)
+	}
+	eachProcess(func(pid int) {
+		if !meant(pid) {
+			return
+		}
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		// Asked again now that the handle holds the process: its id cannot have come
+		// to name another one between the two.
+		if meant(pid) && unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0) == nil {
+			found++
+		}
+	})
+	return found
+}
 
-// Siblings counts this account's processes that were started with exactly these
-// arguments.
-func Siblings(args ...string) int { return siblings(args, 0) }
-
-func siblings(args []string, sig unix.Signal) (found int) {
+// eachProcess calls f for the other processes of the machine.
+func eachProcess(f func(pid int)) {
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return 0
+		return
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() || !startedWith(pid, args) {
-			continue
+		if pid, err := strconv.Atoi(name); err == nil && pid != os.Getpid() {
+			f(pid)
 		}
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue
-		}
-		// Asked again now that the handle holds the process: its id cannot have come
-		// to name another one between the two.
-		if startedWith(pid, args) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil {
-			found++
-		}
-		unix.Close(fd)
 	}
-	return found
 }
 
-// startedWith says whether a process of this account has the given arguments after
-// its own name.
-func startedWith(pid int, args []string) bool {
+// arguments gives what follows the name in the arguments of a process of this account.
+func arguments(pid int) ([]string, bool) {
 	path := "/proc/" + strconv.Itoa(pid) + "/cmdline"
-	line, err := os.ReadFile(path)
-	if err != nil {
-		return false
-	}
-	argv := bytes.Split(bytes.TrimSuffix(line, []byte{0}), []byte{0})
-	if len(argv) != len(args)+1 {
-		return false
-	}
-	for i, arg := range args {
-		if string(argv[i+1]) != arg {
-			return false
-		}
-	}
 	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && int(st.Uid) == os.Geteuid()
+	if unix.Stat(path, &st) != nil || int(st.Uid) != os.Geteuid() {
+		return nil, false
+	}
+	line, err := os.ReadFile(path)
+	if err != nil || len(line) == 0 { // gone, a zombie or a thread of the kernel
+		return nil, false
+	}
+	argv := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	return argv[1:], true
 }
 
 // Detach makes cmd the leader of a session of its own, so that neither the end of

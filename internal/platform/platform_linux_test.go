@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -54,11 +55,14 @@ func TestSiblingsAreFoundByTheirArguments(t *testing.T) {
 	if sid, err := syscall.Getpgid(cmd.Process.Pid); err != nil || sid != cmd.Process.Pid {
 		t.Errorf("process group %d (%v), want its own", sid, err)
 	}
-	if n := Siblings("1000.25", ""); n != 0 {
-		t.Errorf("other arguments: found %d", n)
+	if got := Siblings("1000.25"); len(got) != 0 {
+		t.Errorf("too many arguments asked for: found %q", got)
 	}
-	if n := Siblings("1000.25"); n != 1 {
-		t.Errorf("found %d, want 1", n)
+	if got := Siblings(); !slices.Contains(got, "1000.25") {
+		t.Errorf("found %q, want 1000.25 among them", got)
+	}
+	if n := SignalSiblings("1000"); n != 0 {
+		t.Errorf("other arguments: signalled %d", n)
 	}
 	if n := SignalSiblings("1000.25"); n != 1 {
 		t.Errorf("signalled %d, want 1", n)

@@ -34,7 +34,7 @@ func Self() (string, error) { return os.Executable() }
 func SignalSiblings(...string) int { return 0 }
 
 // Siblings finds nothing on this system.
-func Siblings(...string) int { return 0 }
+func Siblings(...string) []string { return nil }
 
 // Detach does nothing: a process outlives the one that started it on this system.
 func Detach(*exec.Cmd) {}

@@ -32,3 +32,5 @@ func signalSession(sid int, sig syscall.Signal) {
 		unix.Kill(-sid, syscall.SIGCONT)
 	}
 }
+
+func sessionAlive(sid int) bool { return unix.Kill(-sid, 0) == nil }

@@ -122,3 +122,5 @@ func parseStat(stat []byte) (sid int, ok bool) {
 	sid, err := strconv.Atoi(string(fields[3]))
 	return sid, err == nil
 }
+
+func sessionAlive(sid int) bool { return len(sessionMembers(sid)) > 0 }

@@ -27,5 +27,6 @@ func (p *Process) FindSignal([]byte) (int, Signal, bool) { return -1, 0, false }
 func (p *Process) Raise(Signal, bool) error              { return errors.ErrUnsupported }
 func (p *Process) Hangup()                               {}
 func (p *Process) Kill()                                 {}
+func (p *Process) Alive() bool                           { return false }
 func (p *Process) Wait() Status                          { return Status{} }
 func (p *Process) Close() error                          { return errors.ErrUnsupported }

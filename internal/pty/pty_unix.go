@@ -317,3 +317,6 @@ func (p *Process) Close() error {
 	})
 	return p.closeErr
 }
+
+// Alive says whether any process of the terminal's session still runs.
+func (p *Process) Alive() bool { return sessionAlive(p.sid) }
