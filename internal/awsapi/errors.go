@@ -33,10 +33,9 @@ func notFound() answer {
 	}
 }
 
-// tooLarge is the answer to a body beyond the limit: a status alone (api.md §1.2).
-func tooLarge() answer {
-	return answer{status: http.StatusRequestEntityTooLarge, code: "RequestEntityTooLarge"}
-}
+// statusOnly is the answer to a body that is not even read to its end: too large
+// (api.md §1.2) or encoded.
+func statusOnly(status int, code string) answer { return answer{status: status, code: code} }
 
 // apiError is an error in the form its protocol sends.
 type apiError struct {

@@ -79,15 +79,12 @@ func (c *call) recovered(w http.ResponseWriter, r *http.Request) (a answer) {
 // operation, who calls, what with.
 func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return c.failed(&ssm.Error{
-			Code: codeSerialization, Status: http.StatusUnsupportedMediaType,
-			Message: "A request body with a Content-Encoding is not accepted.",
-		})
+		return statusOnly(http.StatusUnsupportedMediaType, "UnsupportedMediaType")
 	}
 	body, err := readBody(w, r, c.handler.cfg.MaxBody)
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return tooLarge()
+			return statusOnly(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge")
 		}
 		return c.failed(ssm.Errorf(codeSerialization, "The request body could not be read."))
 	}

@@ -52,28 +52,22 @@ func mediaType(r *http.Request) string {
 // with Version, goes before the scope of its signature: the signature is then held
 // against the service that is really called, and refused by name if it is another's.
 func (c *call) route(r *http.Request, body []byte) (input, error) {
-	scope := c.scopeService(r)
+	scope := c.handler.service(sigv4.Service(r)) // nil when unsigned, or not for us
 	isJSON := r.Header.Get(headerTarget) != "" || strings.HasPrefix(mediaType(r), "application/x-amz-json")
 	if isJSON {
 		return c.routeJSON(r, scope)
 	}
 	form := r.Method == http.MethodPost && mediaType(r) == contentForm
-	if form || r.Method == http.MethodGet && r.URL.Query().Has("Action") {
+	if scope != nil && scope.Protocol != Query {
+		return input{}, errNotAPI
+	}
+	if form || r.Method == http.MethodGet && (scope != nil || r.URL.Query().Has("Action")) {
 		if !form {
 			body = nil
 		}
 		return c.routeQuery(r, body, scope)
 	}
 	return input{}, errNotAPI
-}
-
-// scopeService is the service that a signature is scoped to, if it is one of ours.
-func (c *call) scopeService(r *http.Request) *Service {
-	auth, err := sigv4.Parse(r)
-	if err != nil {
-		return nil
-	}
-	return c.handler.service(auth.Service)
 }
 
 func (c *call) routeJSON(r *http.Request, scope *Service) (input, error) {

@@ -30,6 +30,20 @@ func Parse(r *http.Request) (*Auth, error) {
 	return nil, ErrUnsigned
 }
 
+// Service is the service that a request says it is signed for, empty if it says none.
+// It judges nothing, and so also serves to give a refusal the form of its service.
+func Service(r *http.Request) string {
+	credential := ""
+	if values := presignQuery(r.URL.RawQuery)[queryCredential]; len(values) > 0 {
+		credential = values[0]
+	} else if _, rest, ok := strings.Cut(r.Header.Get("Authorization"), "Credential="); ok {
+		credential, _, _ = strings.Cut(rest, ",")
+	}
+	var a Auth
+	a.setCredential(credential)
+	return a.Service
+}
+
 // parseHeader reads "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
 // A word that is no key=value pair counts as a missing part.
 func parseHeader(r *http.Request, header string) (*Auth, error) {

@@ -176,3 +176,18 @@ func TestContentHashOfTheBodyNeedNotBeSigned(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestServiceIsReadWithoutJudging(t *testing.T) {
+	r := newRequest(t, "{}")
+	if got := sigv4.Service(r); got != "" {
+		t.Errorf("unsigned: got %q", got)
+	}
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=a/b/c/kms/x/y, Broken")
+	if got := sigv4.Service(r); got != "kms" {
+		t.Errorf("header: got %q", got)
+	}
+	r.URL.RawQuery = "X-Amz-Credential=a%2Fb%2Fc%2Fsts%2Fx"
+	if got := sigv4.Service(r); got != "sts" {
+		t.Errorf("query: got %q", got)
+	}
+}
