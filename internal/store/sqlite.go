@@ -78,8 +78,11 @@ func makePrivate(path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("database %s is not a regular file", path)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		if info, err = os.Stat(name); err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(name, info.Mode().Perm()&0o700)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("make database file private: %w", err)
 		}
 	}
