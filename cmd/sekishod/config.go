@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// config is sekishod.yaml. Each field's doc tag is its manual: `sekishod config
+// describe` prints it, and init writes it into the file it makes.
+type config struct {
+	DataDir string `yaml:"data_dir" doc:"Directory of the server's files: master.key, the private CA (ca.pem, ca.key), the server certificate (server.pem, server.key) and, with SQLite, the database. A relative path is relative to this file."`
+	Listen  string `yaml:"listen" doc:"Address and port of the one TLS listener. The API, the message gateway and the console share it. \"[::]:8443\" listens on all addresses."`
+
+	PublicURL     string   `yaml:"public_url" doc:"How clients and nodes reach this server: https://HOST or https://HOST:PORT. It is in the StreamUrl that sessions are given. Empty: the first public name (else the listen address, else localhost) with the port of the listener."`
+	PublicNames   []string `yaml:"public_names" doc:"Host names and IP addresses under which clients and nodes reach this server. The certificate covers them beside localhost, 127.0.0.1 and ::1; changing the list renews the certificate at the next start."`
+	ServiceDomain string   `yaml:"service_domain" doc:"Domain below which the services have names of their own, such as ssm.REGION.DOMAIN, for stock agents that are pointed here by Agent.ServiceDomain. The certificate then covers *.REGION.DOMAIN and *.s3.REGION.DOMAIN. Empty: none."`
+
+	Region  string `yaml:"region" doc:"The region that this deployment serves. Requests signed for another one are refused, except those of iam and global sts. It cannot change once nodes are registered: it is part of every ARN."`
+	Account string `yaml:"account" doc:"The account, 12 digits in quotation marks. It cannot change either."`
+
+	Database databaseConfig `yaml:"database" doc:"Where the state is."`
+	TLS      tlsConfig      `yaml:"tls" doc:"A certificate of your own instead of one from the private CA."`
+	NATS     natsConfig     `yaml:"nats" doc:"Delivery between the servers of a cluster."`
+
+	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
+
+	Log logConfig `yaml:"log" doc:"The server's log goes to standard error."`
+}
+
+type databaseConfig struct {
+	DSN string `yaml:"dsn" doc:"\"sqlite:PATH\" (a relative path is relative to data_dir) or a PostgreSQL URL, \"postgres://USER@HOST/DATABASE\". Keep a password out of it: PGPASSWORD and the file that PGPASSFILE names are read too."`
+}
+
+type tlsConfig struct {
+	Certificate string `yaml:"certificate" doc:"PEM file with the certificate and its chain. Empty: the private CA issues one and renews it. A relative path is relative to data_dir."`
+	Key         string `yaml:"key" doc:"PEM file with its private key."`
+}
+
+type natsConfig struct {
+	URL string `yaml:"url" doc:"URL of a NATS server, such as \"nats://10.0.0.5:4222\". Empty: NATS inside this process, without a port; enough for one server."`
+}
+
+type logConfig struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error."`
+	Format string `yaml:"format" doc:"text or json."`
+}
+
+// defaultConfig is what the keys mean that a file leaves out.
+func defaultConfig() config {
+	return config{
+		DataDir:   ".",
+		Listen:    defaultListen,
+		Region:    defaultRegion,
+		Database:  databaseConfig{DSN: "sqlite:sekisho.db"},
+		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
+		Log:       logConfig{Level: "info", Format: "text"},
+	}
+}
+
+const (
+	defaultListen = "127.0.0.1:8443"
+	defaultRegion = "local-1"
+	configName    = "sekishod.yaml"
+
+	// maxConfigSize bounds the file in bytes; a full one is about 4 KiB.
+	maxConfigSize = 1 << 20
+)
+
+// loadConfig reads and checks the file. Paths in what it returns are usable as they are.
+func loadConfig(path string) (config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return config{}, fmt.Errorf("%w\n(`sekishod init --dir DIR` makes a configuration, `sekishod config describe` explains it)", err)
+	}
+	if err != nil {
+		return config{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
+	if err != nil {
+		return config{}, err
+	}
+	if len(text) > maxConfigSize {
+		return config{}, fmt.Errorf("%s: larger than %d bytes", path, maxConfigSize)
+	}
+	cfg, err := parseConfig(text)
+	if err != nil {
+		return config{}, fmt.Errorf("%s:%w", path, err)
+	}
+	base, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return config{}, err
+	}
+	cfg.resolve(base)
+	return cfg, nil
+}
+
+// parseConfig reads the text of a configuration. Its errors begin with the line, as in
+// "3: unknown key ...".
+func parseConfig(text []byte) (config, error) {
+	cfg := defaultConfig()
+	err := yaml.NewDecoder(bytes.NewReader(text), yaml.DisallowUnknownField()).Decode(&cfg)
+	if err != nil && !errors.Is(err, io.EOF) { // an empty file is a configuration too
+		return config{}, configError(err)
+	}
+	if err := cfg.check(); err != nil {
+		return config{}, fmt.Errorf(" %w", err)
+	}
+	return cfg, nil
+}
+
+// configError gives the YAML library's error our form: line first, key named.
+func configError(err error) error {
+	var located yaml.Error
+	if !errors.As(err, &located) || located.GetToken() == nil {
+		return fmt.Errorf(" %w", err)
+	}
+	line, message := located.GetToken().Position.Line, located.GetMessage()
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) {
+		message = fmt.Sprintf("unknown key %q (`sekishod config describe` lists the keys)", located.GetToken().Value)
+	}
+	return fmt.Errorf("%d: %s", line, message)
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	// regionForm is what fits into a credential scope, an ARN and a host name.
+	regionForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	nameForm   = regexp.MustCompile(`^(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+)
+
+// check refuses values that could only fail later and less clearly.
+func (c *config) check() error {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		return fmt.Errorf("listen: %q is not HOST:PORT", c.Listen)
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return fmt.Errorf("public_url: %q is not https://HOST or https://HOST:PORT", c.PublicURL)
+		}
+	}
+	for _, name := range c.PublicNames {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("public_names: %w", err)
+		}
+	}
+	if c.ServiceDomain != "" {
+		if err := checkName(c.ServiceDomain); err != nil || strings.HasPrefix(c.ServiceDomain, "*") {
+			return fmt.Errorf("service_domain: %q is not a domain name", c.ServiceDomain)
+		}
+	}
+	if !regionForm.MatchString(c.Region) {
+		return fmt.Errorf("region: %q is not lower-case letters, digits and hyphens", c.Region)
+	}
+	if c.Account != "" && !accountForm.MatchString(c.Account) {
+		return fmt.Errorf("account: %q is not 12 digits", c.Account)
+	}
+	if !strings.HasPrefix(c.Database.DSN, "sqlite:") &&
+		!strings.HasPrefix(c.Database.DSN, "postgres://") && !strings.HasPrefix(c.Database.DSN, "postgresql://") {
+		return errors.New("database.dsn: neither sqlite:PATH nor a postgres:// URL") // it may hold a password: not shown
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return errors.New("tls: certificate and key belong together, one of them is empty")
+	}
+	if c.ClockSkew < time.Second || c.ClockSkew > 24*time.Hour {
+		return fmt.Errorf("clock_skew: %s is not between 1s and 24h", c.ClockSkew)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		return fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log.format: %q is neither text nor json", c.Log.Format)
+	}
+	return nil
+}
+
+// checkName accepts what can be a subject alternative name of a certificate.
+func checkName(name string) error {
+	if net.ParseIP(name) == nil && !nameForm.MatchString(name) {
+		return fmt.Errorf("%q is neither a host name nor an IP address", name)
+	}
+	return nil
+}
+
+// resolve makes relative paths absolute: data_dir below base, the others below data_dir.
+func (c *config) resolve(base string) {
+	below := func(dir, path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	c.DataDir = below(base, c.DataDir)
+	c.TLS.Certificate = below(c.DataDir, c.TLS.Certificate)
+	c.TLS.Key = below(c.DataDir, c.TLS.Key)
+	if path, ok := strings.CutPrefix(c.Database.DSN, "sqlite:"); ok {
+		c.Database.DSN = "sqlite:" + below(c.DataDir, path)
+	}
+}
+
+// publicURL is the address of this server for its clients, when it listens on addr.
+func (c *config) publicURL(addr net.Addr) string {
+	if c.PublicURL != "" {
+		return strings.TrimRight(c.PublicURL, "/")
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "https://" + addr.String()
+	}
+	for _, name := range c.PublicNames {
+		if !strings.HasPrefix(name, "*") {
+			return "https://" + net.JoinHostPort(name, port)
+		}
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}
+
+// logger makes the server's logger.
+func (c *config) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(c.Log.Level)) // check has seen it
+	options := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// describe writes cfg as an annotated YAML file.
+func (c config) describe(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# Configuration of sekishod, the Sekisho server. Every key may be left out;\n" +
+		"# what stands here is then its value. Unknown keys are errors.\n")
+	describeFields(&b, reflect.ValueOf(c), "")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func describeFields(b *strings.Builder, v reflect.Value, indent string) {
+	for i := range v.NumField() {
+		field, value := v.Type().Field(i), v.Field(i)
+		if indent == "" {
+			b.WriteByte('\n')
+		}
+		for _, line := range wrap(field.Tag.Get("doc"), 88-len(indent)) {
+			b.WriteString(indent + "# " + line + "\n")
+		}
+		b.WriteString(indent + field.Tag.Get("yaml") + ":")
+		switch x := value.Interface().(type) {
+		case string:
+			b.WriteString(" " + strconv.Quote(x) + "\n")
+		case time.Duration:
+			b.WriteString(" " + shortDuration(x) + "\n")
+		case []string:
+			quoted := make([]string, len(x))
+			for i, s := range x {
+				quoted[i] = strconv.Quote(s)
+			}
+			b.WriteString(" [" + strings.Join(quoted, ", ") + "]\n")
+		default:
+			b.WriteByte('\n')
+			describeFields(b, value, indent+"  ")
+		}
+	}
+}
+
+// shortDuration is d.String() without its zero tail: "5m", not "5m0s".
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// wrap breaks text into lines of at most width characters.
+func wrap(text string, width int) []string {
+	var lines []string
+	var line string
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}

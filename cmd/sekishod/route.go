@@ -1,0 +1,40 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+)
+
+// routes are the parts of the server behind its one port.
+type routes struct {
+	gateway http.Handler // control and data channels
+	api     http.Handler // AWS JSON and Query
+	console http.Handler // what a browser asks for
+}
+
+// ServeHTTP tells the parts apart by what the request says, never by its host name:
+// clients come by any of them (api.md §1.1).
+func (p routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/control-channel/"), strings.HasPrefix(r.URL.Path, "/v1/data-channel/"):
+		p.gateway.ServeHTTP(w, r)
+	case isAPI(r):
+		p.api.ServeHTTP(w, r)
+	case r.URL.Path == "/health":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write([]byte("ok\n"))
+	default:
+		p.console.ServeHTTP(w, r)
+	}
+}
+
+// isAPI recognises a request of the API. An unsigned POST to "/" counts too: such is
+// the registration of a node, and other clients expect the API's error.
+func isAPI(r *http.Request) bool {
+	return r.Header.Get("X-Amz-Target") != "" ||
+		strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") ||
+		r.Method == http.MethodPost && r.URL.Path == "/" ||
+		strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") ||
+		r.URL.Path == "/" && r.URL.Query().Has("Action")
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"sekisho/internal/auth"
+	"sekisho/internal/awsapi"
+	"sekisho/internal/console"
+	"sekisho/internal/control"
+	"sekisho/internal/fabric"
+	"sekisho/internal/gateway"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+const (
+	// headerTimeout bounds the TLS handshake and, again, the request's header.
+	headerTimeout = 10 * time.Second
+	// bodyTimeout bounds reading one request; bodies are at most a few megabytes.
+	// Websockets are not bound by it: the server gives them up when they upgrade.
+	bodyTimeout = 60 * time.Second
+	// answerTimeout bounds one request from header to answer. It is above the 20 s for
+	// which a long poll of ec2messages may wait, and above bodyTimeout.
+	answerTimeout = 90 * time.Second
+	// idleTimeout is how long a kept-alive connection may rest. Above the 30 s of the
+	// stock agent's client, so that the client closes first.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes is ample: the longest header is a session token of some 2 KiB.
+	maxHeaderBytes = 32 << 10
+	// stopTimeout bounds a graceful stop.
+	stopTimeout = 10 * time.Second
+
+	// sweepInterval is how often what is no longer needed is removed from the database.
+	sweepInterval = time.Hour
+	// sessionHistory is how long ended sessions are listed, as the service does.
+	sessionHistory = 30 * 24 * time.Hour
+)
+
+// server is a running server: everything behind the port, wired.
+type server struct {
+	cfg    config
+	url    string
+	arns   ssm.ARNs
+	logger *slog.Logger
+
+	store    *store.Store
+	fabric   *fabric.Fabric
+	auth     *auth.Auth
+	control  *control.Server
+	gateway  *gateway.Gateway
+	http     *http.Server
+	listener net.Listener
+
+	cancel context.CancelCauseFunc // ends sweep
+	swept  chan struct{}           // closed when sweep has returned
+	served chan error              // what http.Serve returned; it has room for that
+}
+
+// startServer takes the port, opens what cfg names and serves. Whoever gets a server
+// stops it.
+func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, logger: logger}
+	defer func() {
+		if err != nil {
+			s.closeParts(ctx)
+		}
+	}()
+	// The port first: another server on it is the likeliest mistake, and must be found
+	// before two processes work on one database.
+	s.listener, err = listen(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := cfg.certificate(time.Now(), logger)
+	if err != nil {
+		return nil, err
+	}
+	s.url = cfg.publicURL(s.listener.Addr())
+	s.store, err = openStore(ctx, cfg, logger)
+	if err != nil {
+		return nil, err
+	}
+	deployment, err := s.store.Deployment(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("deployment: %w", err)
+	}
+	if err := cfg.matches(deployment); err != nil {
+		return nil, err
+	}
+	s.arns = ssm.ARNs{Region: deployment.Region, Account: deployment.AccountID}
+	handler, err := s.wire(certificate)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.gateway.Recover(ctx); err != nil {
+		return nil, fmt.Errorf("take up running sessions: %w", err)
+	}
+
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// Failed handshakes, mostly: any port scan makes them.
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	s.served = make(chan error, 1)
+	secure := tls.NewListener(s.listener, &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"h2", "http/1.1"},
+	})
+	go func() { s.served <- s.http.Serve(secure) }()
+	sweepCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.cancel, s.swept = cancel, make(chan struct{})
+	go s.sweep(sweepCtx)
+	logger.Info("started", "url", s.url, "listen", s.listener.Addr().String(),
+		"region", s.arns.Region, "account", s.arns.Account, "version", version)
+	return s, nil
+}
+
+// wire makes the parts and joins them.
+func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
+	leaf, err := x509.ParseCertificate(certificate.Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("server certificate: %w", err)
+	}
+	s.fabric, err = fabric.Open(fabric.Config{URL: s.cfg.NATS.URL, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	s.auth, err = auth.New(auth.Config{Store: s.store, ARNs: s.arns, Skew: s.cfg.ClockSkew, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	s.control, err = control.New(control.Config{
+		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns, PublicURL: s.url, Logger: s.logger,
+		// A client that came by another name of ours stays with it, if it can trust it.
+		StreamHost: func(requestHost string) string {
+			host, _, err := net.SplitHostPort(requestHost)
+			if err != nil {
+				host = requestHost
+			}
+			if leaf.VerifyHostname(host) != nil {
+				return ""
+			}
+			return requestHost
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.gateway, err = gateway.New(gateway.Config{
+		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns,
+		TokenKey: s.store.DeriveKey("gateway channel tokens"),
+		// A process that follows another at once must not be taken for it.
+		Name:   ssm.NewUUID(),
+		Logger: s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	api, err := awsapi.New(awsapi.Config{
+		Operations:   s.control.Operations(),
+		Authenticate: s.authenticate,
+		Observe:      s.observe,
+		Logger:       s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	pages, err := console.New(console.Config{Region: s.arns.Region, Endpoint: s.url})
+	if err != nil {
+		return nil, err
+	}
+	return routes{gateway: s.gateway, api: api, console: pages}, nil
+}
+
+// authenticate puts the caller of an API request into its context.
+func (s *server) authenticate(ctx context.Context, r *http.Request, body []byte, op awsapi.Operation) (context.Context, error) {
+	principal, err := s.auth.Authenticate(ctx, r, body, op.Service)
+	if err != nil {
+		return nil, err
+	}
+	return auth.WithPrincipal(ctx, principal), nil
+}
+
+// observe logs each answer of the API: refusals for operators, the rest when
+// debugging. Control audits it.
+func (s *server) observe(ctx context.Context, result awsapi.Result) {
+	s.control.Observe(ctx, result)
+	level := slog.LevelDebug
+	if result.Code != "" {
+		level = slog.LevelInfo
+	}
+	principal, _ := auth.From(ctx)
+	s.logger.Log(ctx, level, "api request",
+		"service", result.Service, "operation", result.Operation, "status", result.Status, "code", result.Code,
+		"principal", principal.ARN, "remote", result.SourceIP, "request_id", result.RequestID, "duration", result.Duration)
+}
+
+// sweep removes expired credentials and old history until ctx ends.
+func (s *server) sweep(ctx context.Context) {
+	defer close(s.swept)
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		_, err := s.store.DeleteExpiredCredentials(ctx, now)
+		if err == nil {
+			_, err = s.store.DeleteSessionsEndedBefore(ctx, now.Add(-sessionHistory))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.logger.Warn("remove expired rows", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop ends the server gracefully: requests that run are answered, channels are
+// closed. Sessions live on in the database and at their two ends.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	s.cancel(errors.New("server stops"))
+	<-s.swept
+	// Shutdown closes the listener and waits for requests; it does not know the
+	// channels, which have left HTTP. They close meanwhile, so that their peers look
+	// for the next server at once.
+	s.control.Close()
+	shutdown := make(chan error, 1)
+	go func() { shutdown <- s.http.Shutdown(ctx) }()
+	err := s.gateway.Close(ctx)
+	s.gateway = nil
+	if shutdownErr := <-shutdown; shutdownErr != nil {
+		err = errors.Join(err, fmt.Errorf("requests that still ran were cut: %w", shutdownErr), s.http.Close())
+	}
+	err = errors.Join(err, s.closeParts(ctx))
+	if serveErr := <-s.served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	s.logger.Info("stopped")
+	return err
+}
+
+// closeParts closes whatever of the parts is open, in the order of their dependence.
+func (s *server) closeParts(ctx context.Context) error {
+	var err error
+	if s.gateway != nil {
+		err = errors.Join(err, s.gateway.Close(ctx))
+	}
+	if s.fabric != nil {
+		s.fabric.Close()
+	}
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	if s.listener != nil {
+		s.listener.Close() // already closed after serving
+	}
+	return err
+}
+
+// listen takes the port.
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use: another server (perhaps another sekishod) listens there; stop it or choose another port", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s may not be used by this user: choose a port above 1023", address)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return listener, nil
+}
+
+// certificate is the configured one, or the private CA's.
+func (c *config) certificate(now time.Time, logger *slog.Logger) (tls.Certificate, error) {
+	if c.TLS.Certificate != "" {
+		certificate, err := tls.LoadX509KeyPair(c.TLS.Certificate, c.TLS.Key)
+		if err != nil {
+			return tls.Certificate{}, fmt.Errorf("tls: %w", err)
+		}
+		return certificate, nil
+	}
+	if !exists(filepath.Join(c.DataDir, caCertFile)) {
+		return tls.Certificate{}, fmt.Errorf("no private CA in %s (`sekishod init` makes it) and no tls.certificate in the configuration", c.DataDir)
+	}
+	ca, err := openAuthority(c.DataDir, now)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	certificate, renewed, err := ca.serverCertificate(c.certNames(), now)
+	if renewed != "" && err == nil {
+		logger.Info("made a new server certificate", "reason", renewed)
+	}
+	return certificate, err
+}
+
+func openStore(ctx context.Context, cfg config, logger *slog.Logger) (*store.Store, error) {
+	masterKey, err := readMasterKey(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Config{DSN: cfg.Database.DSN, MasterKey: masterKey, Logger: logger})
+}
+
+// matches refuses to serve a database under another name than it was made with: all
+// ARNs in it, and every node's registration, hold that name.
+func (c *config) matches(d store.Deployment) error {
+	if c.Region != d.Region {
+		return fmt.Errorf("region is %q, but the database was made for %q", c.Region, d.Region)
+	}
+	if c.Account != "" && c.Account != d.AccountID {
+		return fmt.Errorf("account is %q, but the database was made for %q", c.Account, d.AccountID)
+	}
+	return nil
+}
