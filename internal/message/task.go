@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 )
 
 // InteractiveShell is the payload of [TypeInteractiveShell], which starts a
@@ -86,20 +87,71 @@ func (b *Bool) UnmarshalJSON(data []byte) error {
 // DocumentSchemaVersion is the only schema version of session documents.
 const DocumentSchemaVersion = "1.0"
 
-// ParseInteractiveShell reads the payload of [TypeInteractiveShell].
+// ParseInteractiveShell reads the payload of [TypeInteractiveShell] and puts the
+// parameters into the document's inputs and properties: given values, else the
+// defaults that the document declares. That happens before the inputs get their
+// types, so that a boolean may be a placeholder too.
 func ParseInteractiveShell(payload []byte) (SessionTask, error) {
 	outer, err := parseJSON[InteractiveShell]("interactive_shell", payload)
 	if err != nil {
 		return SessionTask{}, err
 	}
-	task, err := parseJSON[SessionTask]("session task", []byte(outer.Content))
+	t, err := parseJSON[taskTemplate]("session task", []byte(outer.Content))
 	if err != nil {
 		return SessionTask{}, err
 	}
-	if v := task.DocumentContent.SchemaVersion; v != DocumentSchemaVersion {
-		return SessionTask{}, fmt.Errorf("parse session task: document schema version %q, want %q", v, DocumentSchemaVersion)
+	doc := t.DocumentContent
+	if doc.SchemaVersion != DocumentSchemaVersion {
+		return SessionTask{}, fmt.Errorf("parse session task: document schema version %q, want %q",
+			doc.SchemaVersion, DocumentSchemaVersion)
+	}
+	values := make(map[string]any)
+	for name, p := range doc.Parameters {
+		if p.Default != nil {
+			values[name] = p.Default
+		}
+	}
+	maps.Copy(values, t.Parameters)
+	inputs, err := json.Marshal(substitute(doc.Inputs, values))
+	if err != nil {
+		return SessionTask{}, fmt.Errorf("parse session task: %w", err)
+	}
+	task := SessionTask{
+		DocumentName: t.DocumentName,
+		DocumentContent: DocumentContent{
+			SchemaVersion: doc.SchemaVersion,
+			Description:   doc.Description,
+			SessionType:   doc.SessionType,
+			Parameters:    doc.Parameters,
+			Properties:    substitute(doc.Properties, values),
+		},
+		SessionId:    t.SessionId,
+		Parameters:   t.Parameters,
+		RunAsUser:    t.RunAsUser,
+		SessionOwner: t.SessionOwner,
+	}
+	task.DocumentContent.Inputs, err = parseJSON[Inputs]("session inputs", inputs)
+	if err != nil {
+		return SessionTask{}, err
 	}
 	return task, nil
+}
+
+// taskTemplate is a [SessionTask] whose placeholders are not yet replaced.
+type taskTemplate struct {
+	DocumentName    string
+	DocumentContent struct {
+		SchemaVersion string
+		Description   string
+		SessionType   string
+		Inputs        any
+		Parameters    map[string]Parameter
+		Properties    any
+	}
+	SessionId    string
+	Parameters   map[string]any
+	RunAsUser    string
+	SessionOwner string
 }
 
 // NewInteractiveShell returns the payload that starts the task.
