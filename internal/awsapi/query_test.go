@@ -88,7 +88,7 @@ func TestQueryParametersAreBounded(t *testing.T) {
 		form.WriteString("&" + strconv.Itoa(i))
 	}
 	f := newFixture(t)
-	checkQueryError(t, f.query(form.String()[:50000]), 400, "ValidationError", "Sender",
+	checkQueryError(t, f.query(form.String()[:40000]), 400, "ValidationError", "Sender",
 		"2 validation errors detected: Value null at 'userName' failed to satisfy constraint: Member must not be null; "+
 			"Value null at 'tags' failed to satisfy constraint: Member must not be null")
 	checkQueryError(t, f.query(form.String()), 404, "MalformedQueryString", "Sender", "The request has too many parameters.")
