@@ -152,6 +152,13 @@ func (d *deployment) stop(sig os.Signal) {
 	}
 }
 
+// in is the same deployment, reporting to a subtest.
+func (d *deployment) in(t testing.TB) *deployment {
+	sub := *d
+	sub.t = t
+	return &sub
+}
+
 // readEnv sources env.sh with a real shell and takes over what it exports.
 func (d *deployment) readEnv() {
 	d.t.Helper()

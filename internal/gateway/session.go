@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -431,13 +430,9 @@ func (sd *side) push(frame []byte) {
 
 // redeemClient checks a client's token against the store and voids it.
 func (s *session) redeemClient(ctx context.Context, token string) error {
-	row, err := s.g.cfg.Store.Session(ctx, s.id)
-	if err != nil {
-		return err
+	ok, err := s.g.cfg.Store.RedeemClientToken(ctx, s.id, hashToken(token), time.Now())
+	if err == nil && !ok {
+		err = errToken
 	}
-	if len(row.ClientTokenHash) == 0 || subtle.ConstantTimeCompare(row.ClientTokenHash, hashToken(token)) != 1 || time.Now().After(row.ClientTokenExpires) {
-		return errToken
-	}
-	_, err = s.g.cfg.Store.SetClientToken(ctx, s.id, nil, time.Time{})
 	return err
 }

@@ -64,6 +64,19 @@ func (s *Store) SetClientToken(ctx context.Context, id string, hash []byte, expi
 	return changed, nil
 }
 
+// RedeemClientToken voids the client's token of a live session and says whether hash was
+// that token's and in time. Of two calls with one token only one succeeds.
+func (s *Store) RedeemClientToken(ctx context.Context, id string, hash []byte, now time.Time) (bool, error) {
+	n, err := s.writer().exec(ctx, `
+		update sessions set client_token_hash = null, client_token_expires_at = null
+		where id = $1 and client_token_hash = $2 and client_token_expires_at >= $3 and ended_at is null`,
+		id, hash, now.UnixMilli())
+	if err != nil {
+		return false, fmt.Errorf("redeem client token of session %s: %w", id, err)
+	}
+	return n > 0, nil
+}
+
 // changeSession runs an update of one session and says whether it changed the row.
 func (s *Store) changeSession(ctx context.Context, id, query string, args ...any) (bool, error) {
 	n, err := s.writer().exec(ctx, query, args...)
