@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"sekisho/internal/agent"
+)
+
+const runHelp = `Usage: sekisho-agent run [--dir DIR]
+
+Runs the agent in the foreground until it gets SIGTERM. Open sessions go on: each has a
+process of its own, and the next agent takes no harm from it. The log goes to standard
+error.
+`
+
+var errParentEnded = errors.New("the parent process has ended")
+
+func run(ctx context.Context, w world, args []string) error {
+	fs := flags(w, runHelp)
+	var cfg agent.Config
+	fs.StringVar(&cfg.Dir, "dir", agent.DefaultDir, "`directory` of the registration")
+	fs.BoolVar(&cfg.Debug, "debug", false, "log more")
+	fs.BoolVar(&cfg.EndSessions, "end-sessions-on-stop", false, "end the sessions when the agent is stopped")
+	asJSON := fs.Bool("json", false, "log in JSON")
+	pipe := fs.Bool("parent-pipe", false, "stop when standard input ends: with the process that holds its other end")
+	if err := parse(w, fs, args); err != nil {
+		return err
+	}
+	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if cfg.Debug {
+		opts.Level = slog.LevelDebug
+	}
+	cfg.Logger = slog.New(slog.NewTextHandler(w.stderr, opts))
+	if *asJSON {
+		cfg.Logger = slog.New(slog.NewJSONHandler(w.stderr, opts))
+	}
+	if *pipe {
+		var stop context.CancelCauseFunc
+		ctx, stop = context.WithCancelCause(ctx)
+		defer stop(nil)
+		go func() { // ends with standard input or the process
+			io.Copy(io.Discard, w.stdin)
+			stop(errParentEnded)
+		}()
+	}
+	if err := agent.Run(ctx, cfg); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
