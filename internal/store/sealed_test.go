@@ -32,6 +32,10 @@ func dump(t *testing.T, db *sql.DB, table string) (columns []string, rows [][]an
 	if err != nil {
 		t.Fatal(err)
 	}
+	types, err := r.ColumnTypes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for r.Next() {
 		row := make([]any, len(columns))
 		dest := make([]any, len(columns))
@@ -40,6 +44,11 @@ func dump(t *testing.T, db *sql.DB, table string) (columns []string, rows [][]an
 		}
 		if err := r.Scan(dest...); err != nil {
 			t.Fatal(err)
+		}
+		for i, v := range row {
+			if n, ok := v.(int64); ok && strings.EqualFold(types[i].DatabaseTypeName(), "boolean") {
+				row[i] = n != 0
+			}
 		}
 		rows = append(rows, row)
 	}
