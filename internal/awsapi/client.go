@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -127,18 +126,4 @@ func answerError(answer *http.Response, text []byte) error {
 		message = body.Upper
 	}
 	return &ssm.Error{Code: code, Message: message, Status: answer.StatusCode}
-}
-
-// IsTemporary says whether a call that failed so may succeed later: the server cannot
-// be reached, or says that the fault is its own or the load.
-func IsTemporary(err error) bool {
-	e, ok := errors.AsType[*ssm.Error](err)
-	if !ok {
-		return err != nil && !errors.Is(err, context.Canceled)
-	}
-	switch e.Code {
-	case ssm.CodeThrottling, "Throttling", "RequestLimitExceeded", "TooManyRequestsException", "TooManyUpdates":
-		return true
-	}
-	return e.Status >= 500 || e.Status == http.StatusTooManyRequests
 }

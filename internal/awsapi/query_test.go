@@ -38,6 +38,7 @@ func TestQueryAnswer(t *testing.T) {
 		"form":              f.query("Action=GetCallerIdentity&Version=2011-06-15"),
 		"version by scope":  f.query("Action=GetCallerIdentity&Version=2011-06-15", "Authorization", scoped("sts")),
 		"query of a GET":    f.do(httptest.NewRequest("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", nil)),
+		"POST, no body":     f.do(httptest.NewRequest("POST", "/?Action=GetCallerIdentity&Version=2011-06-15", nil)),
 		"action in the URL": f.do(httptest.NewRequest("POST", "/?Action=GetCallerIdentity&Version=2011-06-15", strings.NewReader("")), "Content-Type", "application/x-www-form-urlencoded"),
 	} {
 		if w.Code != 200 || w.Header().Get("Content-Type") != "text/xml" || w.Body.String() != want(w) {

@@ -57,15 +57,15 @@ func (c *call) route(r *http.Request, body []byte) (input, error) {
 	if isJSON {
 		return c.routeJSON(r, scope)
 	}
-	form := r.Method == http.MethodPost && mediaType(r) == contentForm
-	if scope != nil && scope.Protocol != Query {
+	if scope != nil && scope.Protocol != Query || r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return input{}, errNotAPI
 	}
-	if form || r.Method == http.MethodGet && (scope != nil || r.URL.Query().Has("Action")) {
-		if !form {
-			body = nil
-		}
+	if mediaType(r) == contentForm {
 		return c.routeQuery(r, body, scope)
+	}
+	// Parameters in the URL only: a presigned request, for example.
+	if scope != nil || r.URL.Query().Has("Action") {
+		return c.routeQuery(r, nil, scope)
 	}
 	return input{}, errNotAPI
 }
