@@ -14,26 +14,25 @@ import (
 
 // everything has a member of each kind.
 type everything struct {
-	Text    string              `constraint:"len=1..5"`
-	Named   string              `json:"named,omitempty"`
-	Count   *int                `constraint:"range=1..50"`
-	Size    int32               `constraint:""`
-	Long    int64               `constraint:""`
-	Ratio   float64             `constraint:""`
-	Flag    *bool               `constraint:""`
-	At      *ssm.Time           `constraint:""`
-	Plain   time.Time           `constraint:""`
-	Blob    []byte              `constraint:"len=0..4"`
-	List    []string            `constraint:"len=1..3"`
-	Map     map[string][]string `constraint:"len=0..2"`
-	Tags    []ssm.Tag           `constraint:""`
-	Self    *everything         `constraint:""`
-	Kind    string              `constraint:"enum=SessionState"`
-	Kinds   []string            `constraint:"enum=SessionState"`
-	Reason  string              `constraint:"pattern=SessionReason"`
-	Any     any                 `json:",omitempty"`
-	Hidden  string              `json:"-"`
-	private string
+	Text   string              `constraint:"len=1..5"`
+	Named  string              `json:"named,omitempty"`
+	Count  *int                `constraint:"range=1..50"`
+	Size   int32               `constraint:""`
+	Long   int64               `constraint:""`
+	Ratio  float64             `constraint:""`
+	Flag   *bool               `constraint:""`
+	At     *ssm.Time           `constraint:""`
+	Plain  time.Time           `constraint:""`
+	Blob   []byte              `constraint:"len=0..4"`
+	List   []string            `constraint:"len=1..3"`
+	Map    map[string][]string `constraint:"len=0..2"`
+	Tags   []ssm.Tag           `constraint:""`
+	Self   *everything         `constraint:""`
+	Kind   string              `constraint:"enum=SessionState"`
+	Kinds  []string            `constraint:"enum=SessionState"`
+	Reason string              `constraint:"pattern=SessionReason"`
+	Any    any                 `json:",omitempty"`
+	Hidden string              `json:"-"`
 }
 
 func TestDecodeJSON(t *testing.T) {
@@ -49,7 +48,7 @@ func TestDecodeJSON(t *testing.T) {
 		{"text", `{"Text":"a\u00e9<\"","named":"n"}`, everything{Text: `aé<"`, Named: "n"}},
 		{"null is absent", `{"Text":null,"Count":null,"Tags":null,"Self":null}`, everything{}},
 		{"unknown members", `{"Nothing":{"deep":[1,{}]},"Text":"a"}`, everything{Text: "a"}},
-		{"case of names", `{"text":"a","NAMED":"b","Hidden":"c","private":"d"}`, everything{}},
+		{"case of names", `{"text":"a","NAMED":"b","Hidden":"c"}`, everything{}},
 		{"the last of two", `{"Text":"a","Text":"b"}`, everything{Text: "b"}},
 		{"numbers", `{"Count":5,"Size":-7,"Long":9007199254740993,"Ratio":1.5}`, everything{Count: &count, Size: -7, Long: 9007199254740993, Ratio: 1.5}},
 		{"whole numbers in other forms", `{"Count":5.0,"Size":1e3}`, everything{Count: &count, Size: 1000}},
@@ -69,7 +68,7 @@ func TestDecodeJSON(t *testing.T) {
 			if err := decodeJSON([]byte(test.body), mustShape(t), reflect.ValueOf(&got).Elem(), "V"); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(everything{})); diff != "" {
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -303,7 +302,7 @@ func TestDecodeQuery(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(everything{})); diff != "" {
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
