@@ -118,4 +118,4 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // UnsupportedError says that the session needs something this client does not do.
 type UnsupportedError struct{ What string }
 
-func (e *UnsupportedError) Error() string { return e.What }
+func (e *UnsupportedError) Error() string { return "not supported: " + e.What }

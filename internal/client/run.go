@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +25,8 @@ type run struct {
 	raw       atomic.Bool // the terminal is raw: lines need carriage returns
 
 	// Owned by the receiving goroutine until it has ended.
-	sessionType string // of the handshake; empty before and without one
-	started     bool   // the shell handler runs
-	exitCode    *int
+	started  bool // the shell handler runs
+	exitCode *int
 
 	helpers sync.WaitGroup          // input and events, once started
 	fail    context.CancelCauseFunc // ends the run
@@ -103,6 +101,9 @@ func (r *run) conduct(parent context.Context) (end ending, err error) {
 
 // receive takes the node's messages in order until the channel is closed.
 func (r *run) receive(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
 	for {
 		in, err := r.channel.Receive(ctx)
 		if errors.Is(err, io.EOF) {
@@ -117,18 +118,9 @@ func (r *run) receive(ctx context.Context) error {
 	}
 }
 
-// handle acts on one message. Only what was acted on is acknowledged, except the
-// handshake's messages, which the stock client acknowledges first (protocol.md §6.2).
+// handle acts on one message, and acknowledges what was acted on.
 func (r *run) handle(ctx context.Context, in *datachannel.Inbound) error {
 	switch in.PayloadType {
-	case message.PayloadHandshakeRequest:
-		payload := bytes.Clone(in.Payload)
-		in.Done()
-		return r.handshake(ctx, payload)
-	case message.PayloadHandshakeComplete:
-		payload := bytes.Clone(in.Payload)
-		in.Done()
-		return r.handshakeComplete(ctx, payload)
 	case message.PayloadOutput, message.PayloadError, message.PayloadStdErr, message.PayloadExitCode:
 		// Without a handshake the first of these says that this is a shell
 		// (protocol.md §6.5).

@@ -34,7 +34,7 @@ func LanguageOf(getenv func(string) string) Language {
 type texts struct {
 	lost, lostHint, again              string
 	refused, gaveUp, abandoned, hangUp string
-	notConnected                       string
+	notConnected, unsupported          string
 }
 
 var languages = [...]texts{
@@ -47,6 +47,7 @@ var languages = [...]texts{
 		abandoned:    "Given up while the connection was lost.",
 		hangUp:       "The terminal is gone; the session stays until its idle time-out.",
 		notConnected: "The session could not be opened: %v. Check that the server can be reached from here.",
+		unsupported:  "This session needs something that this program does not support: %s.",
 	},
 	Japanese: {
 		lost:         "[接続が切れました。再接続しています...]",
@@ -57,6 +58,7 @@ var languages = [...]texts{
 		abandoned:    "切断中に中止しました。",
 		hangUp:       "端末がなくなりました。セッションはアイドルタイムアウトまで残ります。",
 		notConnected: "セッションを開けませんでした: %v。ここからサーバーに到達できるか確認してください。",
+		unsupported:  "このプログラムが対応していない機能を必要とするセッションです: %s",
 	},
 }
 
@@ -64,9 +66,12 @@ var languages = [...]texts{
 func Explain(language Language, err error) string {
 	t := languages[language]
 	var refused *RefusedError
+	var unsupported *UnsupportedError
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Sprintf(t.refused, refused.Err)
+	case errors.As(err, &unsupported):
+		return fmt.Sprintf(t.unsupported, unsupported.What)
 	case errors.Is(err, ErrGaveUp):
 		return fmt.Sprintf(t.gaveUp, reconnectPatience.Truncate(time.Minute), err)
 	case errors.Is(err, ErrAbandoned):
