@@ -24,18 +24,20 @@ func credentialPlace(id string) string { return "temporary_credentials.secret/" 
 // CreateTemporaryCredential adds a credential. For a node that does not exist, or is
 // deregistered, it is [ErrNotFound].
 func (s *Store) CreateTemporaryCredential(ctx context.Context, c TemporaryCredential) error {
-	// The node is looked up by the insert itself: a credential made while the node
-	// is deregistered must not survive it.
-	n, err := s.writer().exec(ctx, `
-		insert into temporary_credentials
-			(access_key_id, sealed_secret, token_hash, role_name, session_name, node_id, issued_at, expires_at)
-		select $1, $2, $3, $4, $5, nullif($6, ''), $7, $8
-		where $6 = '' or exists (select 1 from nodes where id = $6 and deregistered_at is null)`,
-		c.AccessKeyID, s.seal.close(c.Secret, credentialPlace(c.AccessKeyID)), c.TokenHash,
-		c.RoleName, c.SessionName, c.NodeID, millis(c.IssuedAt), millis(c.ExpiresAt))
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
+	err := s.inTx(ctx, func(tx runner) error {
+		if c.NodeID != "" {
+			if err := holdNode(ctx, tx, c.NodeID); err != nil {
+				return err
+			}
+		}
+		_, err := tx.exec(ctx, `
+			insert into temporary_credentials
+				(access_key_id, sealed_secret, token_hash, role_name, session_name, node_id, issued_at, expires_at)
+			values ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8)`,
+			c.AccessKeyID, s.seal.close(c.Secret, credentialPlace(c.AccessKeyID)), c.TokenHash,
+			c.RoleName, c.SessionName, c.NodeID, millis(c.IssuedAt), millis(c.ExpiresAt))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("create temporary credential %s: %w", c.AccessKeyID, err)
 	}

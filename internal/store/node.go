@@ -185,8 +185,21 @@ func (s *Store) UpdateNodeInformation(ctx context.Context, id string, i NodeInfo
 	return nil
 }
 
+// holdNode keeps a registered node from being deregistered until the transaction ends,
+// so that what the transaction makes for the node is seen by its deregistration. For
+// any other node it is [ErrNotFound]. The update changes nothing: it is how both
+// databases are told to lock a row.
+func holdNode(ctx context.Context, tx runner, id string) error {
+	n, err := tx.exec(ctx, `update nodes set name = name where id = $1 and deregistered_at is null`, id)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("node %s: %w", id, ErrNotFound)
+	}
+	return err
+}
+
 // DeregisterNode ends a node's registration: its temporary credentials and tags go,
-// its id is never given again. A node that does not exist, or is deregistered
+// its id is never given again. Sessions that live then are the caller's to end; none
+// begins afterwards. A node that does not exist, or is deregistered
 // already, is [ErrNotFound].
 func (s *Store) DeregisterNode(ctx context.Context, id string, at time.Time) error {
 	err := s.inTx(ctx, func(tx runner) error {

@@ -54,18 +54,15 @@ type SessionFilter struct {
 // stored or neither. A node that does not exist or is deregistered is [ErrNotFound].
 func (s *Store) CreateSession(ctx context.Context, x Session, start AuditEvent) error {
 	err := s.inTx(ctx, func(tx runner) error {
-		n, err := tx.exec(ctx, `
-			insert into sessions (id, node_id, owner_arn, owner_user_id, document_name, reason, details, status,
-				access_type, started_at, ended_at, idle_timeout_ms, max_duration_ms, task,
-				client_token_hash, client_token_expires_at)
-			select $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
-			from nodes where id = $2 and deregistered_at is null`,
+		if err := holdNode(ctx, tx, x.NodeID); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, `
+			insert into sessions (`+sessionColumns+`)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			x.ID, x.NodeID, x.OwnerARN, x.OwnerUserID, x.DocumentName, x.Reason, x.Details, string(x.Status),
 			x.AccessType, millis(x.StartedAt), millis(x.EndedAt), x.IdleTimeout.Milliseconds(), x.MaxDuration.Milliseconds(),
 			x.Task, x.ClientTokenHash, millis(x.ClientTokenExpires))
-		if err == nil && n == 0 {
-			err = fmt.Errorf("node %s: %w", x.NodeID, ErrNotFound)
-		}
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func (s *Store) SetClientToken(ctx context.Context, id string, hash []byte, expi
 func (s *Store) RedeemClientToken(ctx context.Context, id string, hash []byte, now time.Time) (bool, error) {
 	n, err := s.writer().exec(ctx, `
 		update sessions set client_token_hash = null, client_token_expires_at = null
-		where id = $1 and client_token_hash = $2 and client_token_expires_at >= $3 and ended_at is null`,
+		where id = $1 and client_token_hash = $2 and client_token_expires_at > $3 and ended_at is null`,
 		id, hash, now.UnixMilli())
 	if err != nil {
 		return false, fmt.Errorf("redeem client token of session %s: %w", id, err)

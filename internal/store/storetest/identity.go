@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +127,33 @@ func credentialsOfGoneNodeAreRefused(t *testing.T, s *store.Store) {
 	wantErr(t, s.CreateTemporaryCredential(ctx, c), store.ErrNotFound)
 	c.NodeID = "mi-0ffffffffffffffff"
 	wantErr(t, s.CreateTemporaryCredential(ctx, c), store.ErrNotFound)
+}
+
+// A credential that is made while its node is deregistered is refused or goes with it.
+func credentialsDoNotSurviveTheirNode(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	const rounds, callers = 15, 8
+	for round := range rounds {
+		n := node(t, s)
+		ids := make([]string, callers)
+		for _, err := range together(callers, func(i int) error {
+			if i == callers/2 {
+				return s.DeregisterNode(ctx, n.ID, t0)
+			}
+			c := credential(fmt.Sprintf("ASIA%d-%d", round, i), t0.Add(time.Hour))
+			c.NodeID, ids[i] = n.ID, c.AccessKeyID
+			if err := s.CreateTemporaryCredential(ctx, c); !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			return nil
+		}) {
+			must(t, err)
+		}
+		for _, id := range ids {
+			if id != "" {
+				_, err := s.TemporaryCredential(ctx, id)
+				wantErr(t, err, store.ErrNotFound)
+			}
+		}
+	}
 }

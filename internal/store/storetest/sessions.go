@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -63,6 +64,35 @@ func sessionNeedsNode(t *testing.T, s *store.Store) {
 	events, _, err := s.AuditEvents(ctx, store.AuditFilter{}, store.Page{})
 	must(t, err)
 	equal(t, "events", len(events), 0)
+}
+
+// A session that starts while its node is deregistered is refused, or is there for
+// the deregistration to find.
+func noSessionBeginsAfterDeregistration(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	const rounds, callers = 15, 8
+	for range rounds {
+		n := node(t, s)
+		var found []store.Session
+		for _, err := range together(callers, func(i int) (err error) {
+			if i == callers/2 {
+				if err = s.DeregisterNode(ctx, n.ID, t0); err == nil {
+					found, err = s.LiveSessionsOfNode(ctx, n.ID)
+				}
+				return err
+			}
+			x := newSession(n, t0)
+			if err = s.CreateSession(ctx, x, startEvent(x)); errors.Is(err, store.ErrNotFound) {
+				return nil
+			}
+			return err
+		}) {
+			must(t, err)
+		}
+		all, err := s.LiveSessionsOfNode(ctx, n.ID)
+		must(t, err)
+		equal(t, "sessions", all, found)
+	}
 }
 
 func sessionStates(t *testing.T, s *store.Store) {
@@ -145,6 +175,36 @@ func clientTokens(t *testing.T, s *store.Store) {
 	wantErr(t, err, store.ErrInvalid)
 	_, err = s.SetClientToken(ctx, "unknown", hash("x"), t0)
 	wantErr(t, err, store.ErrNotFound)
+}
+
+func clientTokenIsRedeemedOnce(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	x := session(t, s, node(t, s), t0) // its token is "token", good for a minute
+	redeem := func(id, token string, now time.Time) bool {
+		t.Helper()
+		ok, err := s.RedeemClientToken(ctx, id, hash(token), now)
+		must(t, err)
+		return ok
+	}
+	equal(t, "another token", redeem(x.ID, "guess", t0), false)
+	equal(t, "another session", redeem("unknown", "token", t0), false)
+	equal(t, "an expired token", redeem(x.ID, "token", x.ClientTokenExpires), false)
+	won := make([]bool, 10)
+	for _, err := range together(len(won), func(i int) (err error) {
+		won[i], err = s.RedeemClientToken(ctx, x.ID, hash("token"), x.ClientTokenExpires.Add(-time.Millisecond))
+		return err
+	}) {
+		must(t, err)
+	}
+	equal(t, "redeemers", countTrue(won), 1)
+	got, err := s.Session(ctx, x.ID)
+	must(t, err)
+	equal(t, "hash", len(got.ClientTokenHash), 0)
+	_, err = s.SetClientToken(ctx, x.ID, hash("next"), t0.Add(time.Hour))
+	must(t, err)
+	_, err = s.EndSession(ctx, x.ID, ssm.SessionTerminated, "", t0)
+	must(t, err)
+	equal(t, "an ended session's token", redeem(x.ID, "next", t0), false)
 }
 
 func concurrentStatusChangesHaveOneWinner(t *testing.T, s *store.Store) {
