@@ -206,5 +206,5 @@ func bundleOf(env *environment, profile string) string {
 	if bundle, _ := env.lookup("AWS_CA_BUNDLE"); bundle != "" {
 		return bundle
 	}
-	return client.ProfileBundle(context.Background(), profile)
+	return client.ProfileBundle(context.Background(), profile, env.getenv)
 }

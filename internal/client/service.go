@@ -104,12 +104,19 @@ func (s *Service) retrieve(ctx context.Context) (sigv4.Credentials, error) {
 }
 
 // ProfileBundle is the file of certificate authorities that a profile of the AWS
-// CLI's configuration names, or empty.
-func ProfileBundle(ctx context.Context, profile string) string {
+// CLI's configuration names, or empty. The environment says where that is.
+func ProfileBundle(ctx context.Context, profile string, getenv func(string) string) string {
+	if profile == "" {
+		profile = getenv("AWS_PROFILE")
+	}
 	if profile == "" {
 		profile = config.DefaultSharedConfigProfile
 	}
-	shared, err := config.LoadSharedConfigProfile(ctx, profile)
+	shared, err := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
+		if name := getenv("AWS_CONFIG_FILE"); name != "" {
+			o.ConfigFiles = []string{name}
+		}
+	})
 	if err != nil {
 		return "" // what is wrong with it is told when credentials are needed
 	}

@@ -21,7 +21,11 @@ const (
 func LanguageOf(getenv func(string) string) Language {
 	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
 		if locale := getenv(name); locale != "" {
-			if language, _, _ := strings.Cut(locale, "_"); strings.HasPrefix(language, "ja") {
+			// language[_TERRITORY][.codeset][@modifier]
+			if end := strings.IndexAny(locale, "_.@"); end >= 0 {
+				locale = locale[:end]
+			}
+			if locale == "ja" {
 				return Japanese
 			}
 			return English
