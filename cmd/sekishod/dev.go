@@ -152,27 +152,47 @@ func (s *server) runNodes(ctx context.Context, dir, binDir, program string, coun
 	if err != nil {
 		return quietStop(ctx, err)
 	}
+	// Agents outlive ctx: sessions end through them.
+	agentCtx, stopAgents := context.WithCancel(context.WithoutCancel(ctx))
 	var agents sync.WaitGroup
-	defer agents.Wait()
-	agentCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	for _, n := range nodes {
 		agents.Go(func() { n.run(agentCtx) })
 	}
+	err = s.serveNodes(ctx, nodes, func() error { return s.announce(dir, binDir, nodes, admin, stdout) })
+	if ctx.Err() != nil {
+		s.logger.Info("stopping", "reason", context.Cause(ctx).Error())
+	}
+	if interrupted(ctx) {
+		s.endSessions(nodes)
+	}
+	stopAgents()
+	agents.Wait()
+	return err
+}
+
+// serveNodes returns when ctx ends or the server fails. It calls ready when all nodes
+// are connected.
+func (s *server) serveNodes(ctx context.Context, nodes []*localNode, ready func() error) error {
 	if err := s.awaitNodes(ctx, nodes); err != nil {
 		return quietStop(ctx, err)
 	}
-	if err := s.announce(dir, binDir, nodes, admin, stdout); err != nil {
+	if err := ready(); err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		s.logger.Info("stopping", "reason", context.Cause(ctx).Error())
 		return nil
 	case err := <-s.served:
 		s.served <- err
 		return fmt.Errorf("serve: %w", err)
 	}
+}
+
+// interrupted says whether ctx ended by SIGINT, a person's Ctrl-C. It ends sessions
+// too; any other end leaves them to the next start.
+func interrupted(ctx context.Context) bool {
+	cause, ok := errors.AsType[stopSignal](context.Cause(ctx))
+	return ok && cause.Signal == os.Interrupt
 }
 
 // quietStop drops an error that only says that dev was told to stop.

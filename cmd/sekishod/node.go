@@ -36,9 +36,11 @@ const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 10 * time.Second
 	steadyRun  = 30 * time.Second
-	// agentStop is how long an agent may take to end when told to. It is above the time
-	// for the last output of its sessions (gateway.Limits.Flush).
+	// agentStop is how long an agent may take to end when told to.
 	agentStop = 10 * time.Second
+	// endSessionsTimeout bounds the end of sessions at Ctrl-C. It is above the times of
+	// gateway.Limits for a node to end one and for its last output, 7 s together.
+	endSessionsTimeout = 8 * time.Second
 )
 
 // localNode is one of dev's managed nodes: a directory and an agent in it.
@@ -88,6 +90,8 @@ func (s *server) localNodes(ctx context.Context, dir, program string, count int)
 			if err := writeFile(record, append(text, '\n'), 0o600); err != nil {
 				return nil, err
 			}
+		} else if err := s.redirect(n.dir); err != nil {
+			return nil, fmt.Errorf("node %d: %w", i, err)
 		}
 		nodes = append(nodes, n)
 	}
@@ -97,12 +101,12 @@ func (s *server) localNodes(ctx context.Context, dir, program string, count int)
 // register makes an activation for one node, as the administrator and through the
 // operation that the API has for it, and has the agent register with it.
 func (s *server) register(ctx context.Context, n *localNode, name string) (string, error) {
-	admin, err := s.store.UserByName(ctx, adminName)
+	admin, err := s.asAdministrator(ctx)
 	if err != nil {
 		return "", err
 	}
 	one, expires := 1, time.Now().Add(time.Hour)
-	activation, err := s.control.CreateActivation(auth.WithPrincipal(ctx, s.auth.UserPrincipal(admin)), &ssm.CreateActivationInput{
+	activation, err := s.control.CreateActivation(admin, &ssm.CreateActivationInput{
 		Description:         "made by sekishod dev",
 		DefaultInstanceName: name,
 		IamRole:             nodeRole,
@@ -121,11 +125,10 @@ func (s *server) register(ctx context.Context, n *localNode, name string) (strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
-	// The code is good for this one registration, which spends it at once: that others
-	// on this machine could read it from the process list gives them nothing.
 	cmd := exec.CommandContext(ctx, n.program, "register", "--dir", n.dir, "--endpoint", s.url,
 		"--ca", filepath.Join(s.cfg.DataDir, caCertFile), "--region", s.arns.Region,
-		"--code", activation.ActivationCode, "--id", activation.ActivationID)
+		"--code-file", "-", "--id", activation.ActivationID)
+	cmd.Stdin = strings.NewReader(activation.ActivationCode) // not argv, which everybody sees
 	cmd.Env = agentEnvironment(os.Environ())
 	output, err := cmd.CombinedOutput()
 	if err != nil {
@@ -139,6 +142,33 @@ func (s *server) register(ctx context.Context, n *localNode, name string) (strin
 		return "", fmt.Errorf("%s register succeeded, but %d nodes have its activation", agentProgram, len(found))
 	}
 	return found[0].ID, nil
+}
+
+// redirect points the registration in dir to this server, which may listen elsewhere
+// than at the last start. What else is in the agent's file stays.
+func (s *server) redirect(dir string) error {
+	ca, err := os.ReadFile(filepath.Join(s.cfg.DataDir, caCertFile))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "registration.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var registration map[string]any
+	if err := json.Unmarshal(text, &registration); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if registration["Endpoint"] == s.url && registration["CA"] == string(ca) {
+		return nil
+	}
+	registration["Endpoint"], registration["CA"] = s.url, string(ca)
+	text, err = json.MarshalIndent(registration, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(text, '\n'), 0o600)
 }
 
 // run keeps the agent running until ctx ends, and returns when it has ended.
@@ -184,7 +214,7 @@ func (n *localNode) runOnce(ctx context.Context) error {
 	// A group of its own: a terminal's Ctrl-C reaches this process alone, which then
 	// decides what the agent is told.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return cmd.Process.Signal(agentSignal(ctx)) }
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = agentStop // then it is killed
 	err = cmd.Start()
 	theirs.Close()
@@ -194,13 +224,58 @@ func (n *localNode) runOnce(ctx context.Context) error {
 	return cmd.Wait()
 }
 
-// agentSignal is what an agent is told at the end of dev: SIGINT ends its sessions,
-// SIGTERM leaves them to the next start.
-func agentSignal(ctx context.Context) os.Signal {
-	if cause, ok := errors.AsType[stopSignal](context.Cause(ctx)); ok && cause.Signal == os.Interrupt {
-		return os.Interrupt
+// endSessions ends the nodes' sessions as the administrator and waits until they have
+// ended, for a bounded time: the server stops in any case.
+func (s *server) endSessions(nodes []*localNode) {
+	ctx, cancel := context.WithTimeout(context.Background(), endSessionsTimeout)
+	defer cancel()
+	if err := s.tryEndSessions(ctx, nodes); err != nil {
+		s.logger.Warn("sessions not ended", "error", err)
 	}
-	return syscall.SIGTERM
+}
+
+func (s *server) tryEndSessions(ctx context.Context, nodes []*localNode) error {
+	admin, err := s.asAdministrator(ctx)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	told := make(map[string]bool)
+	for i := 0; i < len(nodes); {
+		sessions, err := s.store.LiveSessionsOfNode(ctx, nodes[i].id)
+		if err != nil {
+			return err
+		}
+		if len(sessions) == 0 {
+			i++
+			continue
+		}
+		for _, session := range sessions {
+			if told[session.ID] {
+				continue
+			}
+			told[session.ID] = true
+			if _, err := s.control.TerminateSession(admin, &ssm.SessionIDInput{SessionID: session.ID}); err != nil {
+				return fmt.Errorf("session %s: %w", session.ID, err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d still run: %w", len(sessions), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// asAdministrator makes the first administrator the caller of ctx.
+func (s *server) asAdministrator(ctx context.Context) (context.Context, error) {
+	admin, err := s.store.UserByName(ctx, adminName)
+	if err != nil {
+		return nil, err
+	}
+	return auth.WithPrincipal(ctx, s.auth.UserPrincipal(admin)), nil
 }
 
 // agentEnvironment is the environment of an agent: without AWS's variables and ours,

@@ -1,0 +1,65 @@
+# make build | run | test | check | fuzz | bench | e2e | clean; `make help` explains.
+
+GO ?= go
+BIN := bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+PROGRAMS := ./cmd/sekishod ./cmd/sekisho-agent ./cmd/session-manager-plugin
+# What runs on other people's machines, and so must build for their systems too. The
+# server is for Unix.
+PEERS := ./cmd/sekisho-agent ./cmd/session-manager-plugin
+FUZZTIME ?= 10s
+# The tests' own deadline per package, far above what any needs.
+TIMEOUT ?= 12m
+# Arguments of `make bench` for the benchmark, such as BENCH=-h.
+BENCH ?=
+
+# The programs stamp VERSION themselves; git refuses to tell about a tree that belongs
+# to another user, as in some containers, and would fail the build.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# vet_for vets programs and all packages of ours that they are made of, for another OS.
+vet_for = GOOS=$(1) CGO_ENABLED=0 $(GO) vet $$(GOOS=$(1) CGO_ENABLED=0 $(GO) list -deps $(2) | grep '^sekisho/')
+
+.PHONY: help build run test check fuzz bench e2e deps clean
+
+help:
+	@echo 'make build   the programs, static, into $(BIN)/'
+	@echo 'make run     a server and one node of this machine; data in dev/'
+	@echo 'make test    installs what the tests need if it is missing, and runs them all'
+	@echo 'make check   gofmt, vet for every target OS, staticcheck, govulncheck, go.mod, shellcheck'
+	@echo 'make fuzz    each fuzz target for FUZZTIME=$(FUZZTIME)'
+	@echo 'make bench   beside OpenSSH on this machine, as ratios'
+	@echo 'make e2e     only the conversations of whole programs'
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ $(PROGRAMS)
+
+run: build
+	$(BIN)/sekishod dev --dir dev
+
+deps:
+	scripts/install-test-deps
+
+test: deps build
+	scripts/with-postgres $(GO) run ./scripts/gotest -race -shuffle=on -timeout $(TIMEOUT) ./...
+
+e2e: deps build
+	$(GO) run ./scripts/gotest -race -count=1 -timeout $(TIMEOUT) ./internal/e2e/...
+
+check:
+	@scripts/check-format
+	$(GO) vet ./...
+	$(call vet_for,darwin,$(PEERS) ./cmd/sekishod)
+	$(call vet_for,windows,$(PEERS))
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	@scripts/check-vulnerabilities
+
+fuzz:
+	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+bench: build
+	$(GO) run ./bench $(BENCH)
+
+clean:
+	rm -rf $(BIN)
