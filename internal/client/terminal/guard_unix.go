@@ -28,7 +28,7 @@ type guard struct {
 
 // order is what the guard is told, one JSON value each.
 type order struct {
-	Saved *unix.Termios // to put back
+	Saved *unix.Termios `json:",omitempty"` // to put back
 	Raw   *unix.Termios `json:",omitempty"` // only while these are on; nil: always
 	Done  bool          `json:",omitempty"` // nothing to put back any more
 }
