@@ -113,14 +113,27 @@ func loadConfig(path string) (config, error) {
 // "3: unknown key ...".
 func parseConfig(text []byte) (config, error) {
 	cfg := defaultConfig()
-	err := yaml.NewDecoder(bytes.NewReader(text), yaml.DisallowUnknownField()).Decode(&cfg)
-	if err != nil && !errors.Is(err, io.EOF) { // an empty file is a configuration too
+	err := decode(text, &cfg)
+	if errors.Is(err, io.EOF) { // an empty file is a configuration too
+		cfg = defaultConfig()
+	} else if err != nil {
 		return config{}, configError(err)
 	}
 	if err := cfg.check(); err != nil {
 		return config{}, fmt.Errorf(" %w", err)
 	}
 	return cfg, nil
+}
+
+// decode reads YAML. The library panics on some malformed texts (v1.19.2: a tag without
+// a value, where a list belongs); a slip in a file must not look like a crash.
+func decode(text []byte, cfg *config) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("this is not YAML that can be read")
+		}
+	}()
+	return yaml.NewDecoder(bytes.NewReader(text), yaml.DisallowUnknownField()).Decode(cfg)
 }
 
 // configError gives the YAML library's error our form: line first, key named.

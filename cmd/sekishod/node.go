@@ -290,7 +290,7 @@ func agentEnvironment(environment []string) []string {
 	return kept
 }
 
-// awaitNodes returns when all nodes are connected.
+// awaitNodes returns when all nodes are connected to this server.
 func (s *server) awaitNodes(ctx context.Context, nodes []*localNode) error {
 	tick := time.NewTicker(readyInterval)
 	defer tick.Stop()
@@ -301,7 +301,8 @@ func (s *server) awaitNodes(ctx context.Context, nodes []*localNode) error {
 		if err != nil {
 			return fmt.Errorf("node %d: %w", i+1, err)
 		}
-		if node.Connected(time.Now()) {
+		// The lease of a process that was killed may still run: it is no connection.
+		if node.ConnectedGateway == s.name && node.Connected(time.Now()) {
 			i++
 			continue
 		}

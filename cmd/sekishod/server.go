@@ -50,6 +50,7 @@ const (
 type server struct {
 	cfg    config
 	url    string
+	name   string // of this gateway among those of the deployment
 	arns   ssm.ARNs
 	logger *slog.Logger
 
@@ -69,7 +70,9 @@ type server struct {
 // startServer takes the port, opens what cfg names and serves. Whoever gets a server
 // stops it.
 func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *server, err error) {
-	s := &server{cfg: cfg, logger: logger}
+	// The name is new each time: a process that follows another at once must not be
+	// taken for it.
+	s := &server{cfg: cfg, name: ssm.NewUUID(), logger: logger}
 	defer func() {
 		if err != nil {
 			s.closeParts(ctx)
@@ -165,9 +168,8 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	s.gateway, err = gateway.New(gateway.Config{
 		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns,
 		TokenKey: s.store.DeriveKey("gateway channel tokens"),
-		// A process that follows another at once must not be taken for it.
-		Name:   ssm.NewUUID(),
-		Logger: s.logger,
+		Name:     s.name,
+		Logger:   s.logger,
 	})
 	if err != nil {
 		return nil, err
