@@ -102,16 +102,10 @@ func (c *conn) writeText(ctx context.Context, text []byte) error {
 // Close drops the connection without a word, as the stock agent does (protocol.md §2.8).
 func (c *conn) Close() error { return c.ws.CloseNow() }
 
-// byePatience bounds the wait for the peer's answer to a close.
-const byePatience = time.Second
-
 // bye ends the connection so that what was written before arrives: it says so and waits
-// a moment for the answer. Dropping it could take unread output with it.
-func (c *conn) bye() {
-	timer := time.AfterFunc(byePatience, func() { c.Close() })
-	defer timer.Stop()
-	c.ws.Close(websocket.StatusNormalClosure, "")
-}
+// for the answer, which the library bounds to some seconds. Dropping the connection
+// could take unread output with it.
+func (c *conn) bye() { c.ws.Close(websocket.StatusNormalClosure, "") }
 
 // keepAlive pings until ctx ends, or drops a connection whose peer is silent and says so.
 func (c *conn) keepAlive(ctx context.Context) error {

@@ -47,15 +47,31 @@ func (l *link) set(c *conn) {
 	l.ever = l.ever || c != nil
 }
 
+// byePatience bounds the wait for the gateway's answer to a close.
+const byePatience = time.Second
+
 // finish ends the connection so that everything sent arrives, and asks for no other.
-func (l *link) finish() {
+// The returned channel is closed when nothing of it is left, which is soon after the
+// context of run has ended.
+func (l *link) finish() <-chan struct{} {
 	l.mu.Lock()
 	l.over = true
 	c := l.conn
 	l.mu.Unlock()
-	if c != nil {
-		c.bye()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c != nil {
+			c.bye()
+		}
+	}()
+	timer := time.NewTimer(byePatience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
+	return done
 }
 
 func (l *link) finished() bool {
@@ -95,8 +111,11 @@ func (l *link) run(ctx context.Context) error {
 		case conn != nil: // it was open until now
 			l.set(nil)
 			first, window, lost = false, resumeWindow, time.Now()
-			if time.Since(since) >= settledAfter {
+			switch {
+			case time.Since(since) >= settledAfter:
 				retry = quickRetry{}
+			case !conn.lastAck().IsZero(): // it was of some use
+				retry = quickRetry{attempts: 1}
 			}
 			l.logger.Info("data channel lost", "reason", err, "lasted", time.Since(opened).Round(time.Millisecond))
 		case time.Since(lost) > window:

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -271,18 +272,22 @@ func (a *agent) runWorker(ctx context.Context, task message.SessionTask, logger 
 	}
 	a.sessions.started(task.SessionId, w.cmd.Process)
 	// When the context ends first, the worker goes on without us: closing our end of
-	// the pipe makes Wait return.
+	// the pipe ends the read.
 	stop := context.AfterFunc(ctx, func() { w.stdout.Close() })
 	defer stop()
-	line, _ := io.ReadAll(io.LimitReader(w.stdout, maxReport))
+	line, readErr := bufio.NewReader(io.LimitReader(w.stdout, maxReport)).ReadBytes('\n')
 	if ctx.Err() != nil {
 		w.cmd.Process.Release()
 		return outcome{}, context.Cause(ctx)
 	}
-	err = w.cmd.Wait()
+	// The report is what counts; the process takes another moment to go.
+	a.tasks.Go(func() {
+		if err := w.cmd.Wait(); err != nil {
+			logger.Warn("session worker ended badly", "error", err)
+		}
+	})
 	var o outcome
-	if jsonErr := json.Unmarshal(line, &o); jsonErr != nil || o.Status == "" {
-		logger.Error("session worker ended without a report", "error", err)
+	if readErr != nil || json.Unmarshal(line, &o) != nil || o.Status == "" {
 		return outcome{}, errors.New("The session's worker process ended unexpectedly.")
 	}
 	return o, nil

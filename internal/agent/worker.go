@@ -92,8 +92,9 @@ func runSession(ctx context.Context, spec workerSpec, logger *slog.Logger) outco
 		w.keyboard.press([]byte(profile+"\n"), func() {})
 	}
 	err = w.serve(ctx)
-	w.link.finish()
+	said := w.link.finish()
 	closeLink()
+	<-said
 	logger.Info("session closed", "reason", err)
 	if w.link.never() && errors.Is(err, linkErr) {
 		return outcome{Status: message.StatusFailed, Output: "Setting up data channel with id " + id + " failed: " + err.Error()}
