@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -34,9 +35,9 @@ func (p place) session(t *testing.T, c cli) (*conversation, string) {
 	v := converse(t, cmd)
 	id := v.expect(`Starting session with SessionId: (\S+)`)[1]
 	v.expect(`[$#] `)
-	// A prompt of our own makes the rest independent of the machine's shell. The quotes
-	// keep what is typed, and echoed, apart from what the shell prints.
-	v.typed("PS1='re''ady> '\n")
+	// A plain shell with a prompt of our own makes the rest independent of the machine's
+	// login shell. The quotes keep what is typed, and echoed, apart from what is printed.
+	v.typed("PS1='re''ady> ' exec sh\n")
 	v.expect(`ready> `)
 	return v, id
 }
@@ -69,13 +70,15 @@ func (p place) hold(t *testing.T, c cli) {
 			v.typed("stty size\n")
 			return v.expect(`\n(\d+ \d+)\r?\n`)[1] == "37 101"
 		})
-		v.typed("sleep 1000\n")
-		v.expect(`sleep 1000\r?\n`)
-		eventually(t, "sleep runs", func() bool { return exec.Command("pgrep", "-f", "^sleep 1000$").Run() == nil })
+		// A fraction of our own tells this sleep from others on the machine.
+		sleep := fmt.Sprintf("sleep 1000.%d", rand.Uint32())
+		sleeps := func() bool { return exec.Command("pgrep", "-fx", sleep).Run() == nil }
+		v.typed(sleep + "\n")
+		eventually(t, "sleep runs", sleeps)
 		v.typed("\x03")
-		v.expect(`ready> `)
-		if exec.Command("pgrep", "-f", "^sleep 1000$").Run() == nil {
-			t.Error("sleep 1000 survived Ctrl-C")
+		v.expect(`\n.*ready> `)
+		if sleeps() {
+			t.Error("sleep survived Ctrl-C")
 		}
 		v.typed("echo al''ive\n")
 		v.expect(`\nalive\r?\n`)
