@@ -48,7 +48,7 @@ func source(t *testing.T, shell, script string, environment ...string) map[strin
 		name, value, _ := strings.Cut(entry, "=")
 		got[name] = value
 	}
-	for _, own := range []string{"PWD", "SHLVL", "_", "OLDPWD"} { // the shell's
+	for _, own := range []string{"PWD", "SHLVL", "_", "OLDPWD", "HOME", "LOGNAME"} { // the shell's
 		delete(got, own)
 	}
 	return got
