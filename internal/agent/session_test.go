@@ -31,8 +31,9 @@ func TestShellConversation(t *testing.T) {
 	x.type_("stty size\r")
 	x.expect("\n57 211\r\n")
 
-	x.type_("sleep 1000; echo slept:$?\r")
-	x.expect("slept:$?") // the echo: the command is typed
+	// A process that speaks is in the foreground; before, Ctrl-C would be the shell's.
+	x.type_("sh -c 'echo run''ning; exec sleep 1000'; echo slept:$?\r")
+	x.expect("\nrunning\r\n")
 	x.type_("\x03")
 	x.type_("echo after:$?\r")
 	x.expect("\nafter:130\r\n") // 128 + SIGINT
@@ -379,29 +380,24 @@ func TestShellProfileIsTyped(t *testing.T) {
 func TestExitEndsBackgroundJobsButNotDaemons(t *testing.T) {
 	s := newTestServer(t)
 	c, x := s.openSession()
-	x.type_("sleep 1002 & echo job=$!=; setsid sleep 1003 & echo daemon=$!=; echo en''d\r")
-	x.expect("end")
+	daemon := fmt.Sprintf("1003.%d", os.Getpid()) // seconds, and a name
+	running := func() bool { return slices.Contains(platform.Siblings(), daemon) }
+	x.type_("sleep 1002 & echo job=$!=; setsid sleep " + daemon + " &\r")
+	eventually(t, "the daemon runs", running)
+	x.expect("\njob=")
 	x.type_("exit\r")
 	c.completion(t, true)
-	var pids []int
-	for _, name := range []string{"\njob=", "\ndaemon="} {
-		_, after, _ := strings.Cut(x.output(), name)
-		pid, err := strconv.Atoi(strings.Split(after, "=")[0])
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		pids = append(pids, pid)
+	_, after, _ := strings.Cut(x.output(), "\njob=")
+	digits, _, _ := strings.Cut(after, "=")
+	job, err := strconv.Atoi(digits)
+	if err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "the job ends", func() bool { return !processAlive(pids[0]) })
-	out, _ := exec.Command("pgrep", "-f", "^sleep 1003$").Output()
-	daemons := strings.Fields(string(out))
-	if len(daemons) != 1 {
-		t.Errorf("daemons left: %q, want one", daemons)
+	eventually(t, "the job ends", func() bool { return !processAlive(job) })
+	if !running() {
+		t.Error("the daemon is gone")
 	}
-	for _, d := range daemons {
-		pid, _ := strconv.Atoi(d)
-		syscall.Kill(pid, syscall.SIGKILL)
-	}
+	platform.SignalSiblings(daemon)
 }
 
 func TestHugeLineArrives(t *testing.T) {
