@@ -505,11 +505,10 @@ func (x *testSession) serve(ctx context.Context, ws *websocket.Conn, first []byt
 
 // tap is a server's end of a data channel that notes what passes.
 type tap struct {
-	x    *testSession
-	ws   *websocket.Conn
-	once sync.Once
-	mu   sync.Mutex
-	end  bool
+	x   *testSession
+	ws  *websocket.Conn
+	mu  sync.Mutex // guards the following
+	end bool
 }
 
 func (c *tap) dead() bool {

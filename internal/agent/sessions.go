@@ -66,7 +66,7 @@ func (s *sessions) init() {
 var (
 	errRunning = errors.New("the session is running")
 	errEnded   = errors.New("the session has ended")
-	errFull    = fmt.Errorf("The node runs %d sessions already.", maxSessions)
+	errFull    = sentence("The node runs %d sessions already.", maxSessions)
 )
 
 // claim reserves a session id. errEnded comes with how it ended.
@@ -206,6 +206,9 @@ func (a *agent) startSession(ctx context.Context, payload []byte) {
 	}
 	a.tasks.Go(func() {
 		o := outcome{}
+		if err != nil {
+			err = sentence("The node cannot read the session document: %v", err)
+		}
 		if err == nil {
 			err = checkTask(task, platform.CurrentAccount())
 		}
@@ -288,7 +291,7 @@ func (a *agent) runWorker(ctx context.Context, task message.SessionTask, logger 
 	})
 	var o outcome
 	if readErr != nil || json.Unmarshal(line, &o) != nil || o.Status == "" {
-		return outcome{}, errors.New("The session's worker process ended unexpectedly.")
+		return outcome{}, sentence("The session's worker process ended unexpectedly.")
 	}
 	return o, nil
 }

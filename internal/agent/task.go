@@ -120,10 +120,10 @@ func substituteAny(v any, values map[string]any) any {
 func checkTask(task message.SessionTask, account platform.Account) error {
 	doc := task.DocumentContent
 	if doc.SessionType != message.SessionTypeStandardStream {
-		return fmt.Errorf("Session type %s is not supported by this version of %s. Please update the agent.", doc.SessionType, agentName)
+		return sentence("Session type %s is not supported by this version of %s. Please update the agent.", doc.SessionType, agentName)
 	}
 	if doc.Inputs.KMSKeyID != "" {
-		return fmt.Errorf("The session document asks for encryption with a KMS key, which this version of %s does not support. Please update the agent.", agentName)
+		return sentence("The session document asks for encryption with a KMS key, which this version of %s does not support. Please update the agent.", agentName)
 	}
 	if doc.Inputs.RunAsEnabled {
 		user := task.RunAsUser
@@ -131,8 +131,15 @@ func checkTask(task message.SessionTask, account platform.Account) error {
 			user = doc.Inputs.RunAsDefaultUser
 		}
 		if user != account.Name {
-			return fmt.Errorf("The session document asks to run as %q, which this version of %s does not support: it runs sessions as %q.", user, agentName, account.Name)
+			return sentence("The session document asks to run as %q, which this version of %s does not support: it runs sessions as %q.", user, agentName, account.Name)
 		}
 	}
 	return nil
 }
+
+// userError is a sentence for the person who opens a session.
+type userError string
+
+func (e userError) Error() string { return string(e) }
+
+func sentence(format string, args ...any) error { return userError(fmt.Sprintf(format, args...)) }
