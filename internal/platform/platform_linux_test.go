@@ -2,11 +2,13 @@ package platform
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestLocalFactsAreFilled(t *testing.T) {
@@ -45,7 +47,9 @@ func TestLockedDirectoryIsRefused(t *testing.T) {
 }
 
 func TestSiblingsAreFoundByTheirArguments(t *testing.T) {
-	cmd := exec.Command("sleep", "1000.25")
+	// An argument that no other process of the machine has.
+	name := fmt.Sprintf("1000.%d%d", os.Getpid(), time.Now().UnixNano())
+	cmd := exec.Command("sleep", name)
 	Detach(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -55,16 +59,16 @@ func TestSiblingsAreFoundByTheirArguments(t *testing.T) {
 	if sid, err := syscall.Getpgid(cmd.Process.Pid); err != nil || sid != cmd.Process.Pid {
 		t.Errorf("process group %d (%v), want its own", sid, err)
 	}
-	if got := Siblings("1000.25"); len(got) != 0 {
+	if got := Siblings(name); len(got) != 0 {
 		t.Errorf("too many arguments asked for: found %q", got)
 	}
-	if got := Siblings(); !slices.Contains(got, "1000.25") {
-		t.Errorf("found %q, want 1000.25 among them", got)
+	if got := Siblings(); !slices.Contains(got, name) {
+		t.Errorf("found %q, want %s among them", got, name)
 	}
-	if n := SignalSiblings("1000"); n != 0 {
+	if n := SignalSiblings(name, ""); n != 0 {
 		t.Errorf("other arguments: signalled %d", n)
 	}
-	if n := SignalSiblings("1000.25"); n != 1 {
+	if n := SignalSiblings(name); n != 1 {
 		t.Errorf("signalled %d, want 1", n)
 	}
 	cmd.Wait()
