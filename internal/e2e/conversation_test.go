@@ -57,7 +57,7 @@ func converse(t testing.TB, cmd *exec.Cmd) *conversation {
 		<-c.done
 		term.Close()
 		if t.Failed() {
-			t.Logf("terminal:\n%s", tail(string(c.shown), 4000))
+			t.Logf("terminal:\n%s", tail(string(c.shown), 2000))
 		}
 		if strings.Contains(string(c.shown), "DATA RACE") {
 			t.Errorf("the program reports a data race:\n%s", c.shown)
@@ -107,10 +107,10 @@ func (c *conversation) expect(pattern string) []string {
 			select {
 			case <-more:
 			default:
-				c.t.Fatalf("the program ended; waited for %q in %q", pattern, tail(rest, 2000))
+				c.t.Fatalf("the program ended; waited for %q in %q", pattern, tail(rest, 400))
 			}
 		case <-timeout:
-			c.t.Fatalf("waited for %q in %q", pattern, tail(rest, 2000))
+			c.t.Fatalf("waited for %q in %q", pattern, tail(rest, 400))
 		}
 	}
 }
@@ -121,7 +121,7 @@ func (c *conversation) ends() int {
 	select {
 	case <-c.done:
 	case <-time.After(patience):
-		c.t.Fatalf("the program has not ended; it shows %q", tail(string(c.shown), 2000))
+		c.t.Fatalf("the program has not ended; it shows %q", tail(string(c.shown), 400))
 	}
 	return c.cmd.ProcessState.ExitCode()
 }

@@ -20,7 +20,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is far above what anything
 // takes, so that a busy machine fails no test.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // deployment is a running `sekishod dev`, used as an operator uses it: through env.sh.
 type deployment struct {

@@ -374,4 +374,3 @@ func (p *peer) wantClosed() {
 		}
 	}
 }
-

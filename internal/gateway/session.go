@@ -268,7 +268,9 @@ func (s *session) step(now time.Time) time.Duration {
 				s.finalize(s.complete, now)
 			}
 		case s.stopping != nil:
-			if due(s.stopping.at.Add(l.Stop)) {
+			// A node that closed its data channel, or is away, has nothing more to say;
+			// one that comes back is told that the session is over.
+			if s.agent.ever && s.agent.link == nil || due(s.stopping.at.Add(l.Stop)) {
 				s.finalize(s.stopping, now)
 			}
 		case s.closing && s.agent.link == nil:

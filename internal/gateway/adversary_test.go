@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"sekisho/internal/message"
+	"sekisho/internal/ssm"
+	"sekisho/internal/store"
+)
+
+// relayed is the session as this gateway holds it.
+func (o *opened) relayed() *session {
+	o.t.Helper()
+	o.gateway.mu.Lock()
+	defer o.gateway.mu.Unlock()
+	s := o.gateway.sessions[o.id]
+	if s == nil {
+		o.t.Fatal("the gateway does not hold the session")
+	}
+	return s
+}
+
+// A peer that repeats what was acknowledged, and does not read the answers, must not fill
+// the server's memory with them.
+func TestFloodOfRepeatsIsBounded(t *testing.T) {
+	o := open(t, Limits{}, nil)
+	frame := o.client.stream(fromClient, 0, "x")
+	o.agent.wantStream(0, "x")
+	o.agent.acknowledge(fromClient, 0)
+	o.client.want(message.TypeAcknowledge)
+	ctx, cancel := context.WithCancel(o.ctx())
+	flooded := make(chan int)
+	go func() {
+		n := 0
+		for ; n < 150_000 && o.client.ws.Write(ctx, websocket.MessageBinary, frame) == nil; n++ {
+		}
+		flooded <- n
+	}()
+	s := o.relayed()
+	most := 0
+	look := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		kept := 0
+		for _, f := range s.client.urgent {
+			kept += len(f)
+		}
+		most = max(most, kept)
+	}
+	for done := false; !done; {
+		select {
+		case n := <-flooded:
+			t.Logf("%d repeats taken", n)
+			done = true
+		case <-time.After(20 * time.Millisecond):
+			look()
+			if most > 5<<20 {
+				cancel()
+			}
+		}
+	}
+	look()
+	cancel()
+	if most > 5<<20 {
+		t.Errorf("%d bytes of answers kept for a client that does not read", most)
+	}
+	// The session is none the worse: what the node says comes once the client reads.
+	o.agent.stream(fromAgent, 0, "still here")
+	newer := o.house.client(o.id, o.resume(o.id))
+	for {
+		if _, m := newer.next(); string(m.Payload) == "still here" {
+			break
+		}
+	}
+}
+
+// Acknowledgements for a node that is away are of no use to it: what they acknowledge is
+// repeated, and answered here. They must neither pile up nor hold up what is typed.
+func TestAcknowledgementsForANodeThatIsAway(t *testing.T) {
+	o := open(t, Limits{}, nil)
+	o.agent.ws.CloseNow()
+	o.waitStatus(o.id, ssm.SessionDisconnected)
+	payload, _ := json.Marshal(message.Acknowledge{AcknowledgedMessageType: string(fromAgent), AcknowledgedMessageId: ssm.NewUUID(),
+		AcknowledgedMessageSequenceNumber: 7, IsSequentialMessage: true})
+	frame := message.Append(nil, message.Message{Type: message.TypeAcknowledge, Flags: 3, Payload: append(payload, strings.Repeat(" ", 3000)...)})
+	go func() {
+		for range 20_000 {
+			if o.client.ws.Write(o.ctx(), websocket.MessageBinary, frame) != nil {
+				return
+			}
+		}
+		_ = o.client.ws.Write(o.ctx(), websocket.MessageBinary, message.Append(nil, message.Message{
+			Type: fromClient, PayloadType: message.PayloadOutput, Payload: []byte("typed")}))
+	}()
+	s := o.relayed()
+	deadline := time.Now().Add(3 * time.Second)
+	for time.Now().Before(deadline) {
+		s.mu.Lock()
+		kept, typed := 0, len(s.agent.in.entries) > 0
+		for _, f := range s.agent.urgent {
+			kept += len(f)
+		}
+		s.mu.Unlock()
+		if kept > 5<<20 {
+			t.Fatalf("%d bytes of acknowledgements kept for a node that is away", kept)
+		}
+		if typed {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	agent := o.house.agent(o.id)
+	agent.wantStream(0, "typed")
+}
+
+// A client that takes the last output slowly gets all of it before it hears of the end:
+// as long as it takes some, the end waits.
+func TestSlowClientGetsAllOfTheLastOutput(t *testing.T) {
+	o := open(t, Limits{Flush: 200 * time.Millisecond}, nil)
+	// More than the sockets hold, so that the gateway is left with the rest.
+	const count, size = 120, 64 << 10
+	for seq := range int64(count) {
+		o.agent.stream(fromAgent, seq, strings.Repeat("x", size))
+	}
+	o.complete("Success", "")
+	o.agent.ws.CloseNow()
+	for seq := range int64(count) {
+		for {
+			_, m := o.client.next()
+			if m.Type == message.TypeChannelClosed {
+				t.Fatalf("told of the end before message %d", seq)
+			}
+			if m.Type == fromAgent && m.Sequence == seq {
+				break
+			}
+		}
+		time.Sleep(50 * time.Millisecond) // the client's output is slow
+		o.client.acknowledge(fromAgent, seq)
+	}
+	for {
+		if _, m := o.client.next(); m.Type == message.TypeChannelClosed {
+			break
+		}
+	}
+}
+
+// A session that ends while its client is away keeps its last output for the client, who
+// must be able to ask for a new token meanwhile: control gives none for a session that is
+// shown as Terminating.
+func TestClientThatWasAwayAtTheEndGetsTheLastOutput(t *testing.T) {
+	o := open(t, Limits{Flush: 50 * time.Millisecond}, nil)
+	o.client.ws.CloseNow()
+	o.waitStatus(o.id, ssm.SessionDisconnected)
+	o.agent.stream(fromAgent, 0, "last words")
+	o.complete("Success", "")
+	o.agent.ws.CloseNow()
+	s := o.relayed()
+	o.eventually("the session is ending", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.final != nil
+	})
+	s.poke()
+	time.Sleep(200 * time.Millisecond) // long enough for a state to be written
+	if status := o.status(o.id); status != ssm.SessionDisconnected {
+		t.Fatalf("a session that keeps its last output for its client is %s", status)
+	}
+	client := o.house.client(o.id, o.resume(o.id))
+	client.wantStream(0, "last words")
+	client.acknowledge(fromAgent, 0)
+	for {
+		if _, m := client.next(); m.Type == message.TypeChannelClosed {
+			break
+		}
+	}
+	o.waitStatus(o.id, ssm.SessionTerminated)
+}
+
+// Who has no right to a session must not make this gateway take it up.
+func TestSessionIsTakenUpForItsOwnPeersOnly(t *testing.T) {
+	h := newHouse(t, Limits{})
+	h.control()
+	id, token := h.prepare(func(s *store.Session) { s.Status = ssm.SessionConnected })
+	held := func() bool {
+		h.gateway.mu.Lock()
+		defer h.gateway.mu.Unlock()
+		return h.gateway.sessions[id] != nil
+	}
+	h.client(id, "wrong").wantClosed()
+	if held() {
+		t.Fatal("a client with a wrong token had the session taken up")
+	}
+	_, other := h.addNode()
+	if status, body := h.create("/v1/data-channel/"+id, &other, "{}"); status != http.StatusBadRequest || !strings.Contains(body, sessionEndedText) {
+		t.Fatalf("another node's create call: %d %s", status, body)
+	}
+	h.dial("/v1/data-channel/"+id, &other, message.OpenDataChannel{TokenValue: "wrong", ClientInstanceId: h.nodeID}).wantClosed()
+	if held() {
+		t.Fatal("another node had the session taken up")
+	}
+	h.client(id, token)
+	h.eventually("the session is taken up for its client", held)
+}
+
+// A node that opens a newer control channel just as it loses the older one stays
+// connected: the end of the older must not be noted over the beginning of the newer.
+func TestControlChannelReplacedAsItEnds(t *testing.T) {
+	h := newHouse(t, Limits{Lease: time.Hour})
+	for range 25 {
+		older := h.control()
+		var both sync.WaitGroup
+		both.Go(func() { older.ws.CloseNow() })
+		newer := h.control()
+		both.Wait()
+		for range 20 {
+			n, err := h.store.Node(t.Context(), h.nodeID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !n.Connected(time.Now()) {
+				t.Fatal("the node has an open control channel and is not connected")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		newer.ws.CloseNow()
+	}
+}
+
+// A node cannot fill the log.
+func TestBadFramesOnTheControlChannelAreLoggedOnce(t *testing.T) {
+	o := open(t, Limits{}, nil)
+	lines := &lineCounter{}
+	o.gateway.logger = lines.logger()
+	for range 1000 {
+		o.control.write([]byte("garbage"))
+		o.control.send(message.Message{Type: message.TypeAgentTaskComplete, Payload: []byte("not JSON")})
+	}
+	o.complete("Success", "") // answered after all of them
+	if n := lines.count(slog.LevelWarn); n > 10 {
+		t.Errorf("%d warnings for what one node sent", n)
+	}
+}
