@@ -21,15 +21,20 @@ const (
 	// the first acknowledgement, 30 s worth; afterwards the wait doubles.
 	eagerSends = 600
 
-	// probeSends is how often the oldest message goes unanswered before one
-	// message may pass a full window, to learn whether the peer moves at all.
+	// probeSends is how often the oldest message goes unanswered on a connection
+	// before one more may pass a full window. If all acknowledgements were lost,
+	// that of the new one tells; a consumer that stalls is not hurt by one more.
+	// It may be lost like the others: each connection has its own, up to twice
+	// the window.
 	probeSends = 3
 
-	// Resends of overtaken messages in a row that earned no acknowledgement:
-	// after drainFutile a drain no longer waits for them, after deafFutile they
-	// no longer hold up new messages.
-	drainFutile = 3
-	deafFutile  = 8
+	// drainAsked is how often in a row the peer is asked about an overtaken
+	// message before a drain no longer waits for it.
+	drainAsked = 3
+
+	// maxPassed is how often a newer message must pass an overtaken one, each
+	// time after that was sent once more, before the peer is taken to have it.
+	maxPassed = 8
 )
 
 // outgoing is a stream message from Send until its acknowledgement.
@@ -42,6 +47,7 @@ type outgoing struct {
 	sends   int       // on this connection
 	total   int       // ever
 	queued  bool      // waits in outbox.resend
+	passed  int       // see maxPassed
 
 	busy, released bool // the writer holds frame; it was acknowledged meanwhile
 }
@@ -64,8 +70,11 @@ type outbox struct {
 	highest                   int64
 	inflight, inflightBytes   int
 	overtaken, overtakenBytes int
-	futile                    int   // see drainFutile
+	asked                     int   // see drainAsked
 	probe                     int64 // last message that passed a full window
+
+	round bool  // everything overtaken is being sent again, see startRound
+	proof int64 // first message sent after the round, -1 before there is one
 
 	recoverNext, recoverEnd int64 // see ack
 	acked                   bool  // anything, ever
@@ -91,7 +100,9 @@ func (b *outbox) connected() {
 	b.cursor = b.ring.base
 	b.resend = b.resend[:0]
 	b.recoverNext, b.recoverEnd = 0, 0
-	b.futile = 0
+	b.asked = 0
+	b.probe = -1
+	b.round = false
 	b.paused = false
 	for s := b.ring.base; s < b.ring.end; s++ {
 		if o := b.ring.at(s); o != nil {
@@ -102,28 +113,42 @@ func (b *outbox) connected() {
 
 // full reports whether a payload of that size must wait.
 func (b *outbox) full(size int) bool {
-	if b.crowded() {
-		return true
+	switch {
+	case b.crowded():
+		return !b.round || !b.mayProbe()
+	case b.overflows(size):
+		return b.ring.at(b.ring.base).sends < probeSends || !b.mayProbe()
 	}
-	if b.inflight == 0 || b.inflight < maxUnacked && b.inflightBytes+size <= b.window {
-		return false
-	}
-	head := b.ring.at(b.ring.base)
-	return head == nil || head.sends < probeSends || b.probe > b.highest
+	return false
 }
 
-// add takes a frame that full has let pass and returns its number.
-func (b *outbox) add(frame []byte, flags uint64) int64 {
+// overflows reports whether a payload does not fit into the window. One that is
+// larger than the window fits when nothing else is in flight.
+func (b *outbox) overflows(size int) bool {
+	return b.inflight > 0 && (b.inflight >= maxUnacked || b.inflightBytes+size > b.window)
+}
+
+// crowded reports whether overtaken messages are as many as a window holds. They
+// must then become fewer before new ones go.
+func (b *outbox) crowded() bool { return b.overtaken >= maxUnacked || b.overtakenBytes > b.window }
+
+// mayProbe reports whether one more message may go although there is no room:
+// the one before has been answered, and there were not too many.
+func (b *outbox) mayProbe() bool {
+	return b.probe <= b.highest && b.inflight < 2*maxUnacked && b.inflightBytes < 2*b.window
+}
+
+// add takes a frame that full has let pass.
+func (b *outbox) add(frame []byte, flags uint64) {
 	seq := b.ring.end
 	message.Number(frame, seq, flags)
 	o := &outgoing{seq: seq, frame: frame, size: len(frame) - message.HeaderSize}
-	if b.inflight >= maxUnacked || b.inflight > 0 && b.inflightBytes+o.size > b.window {
+	if b.crowded() || b.overflows(o.size) {
 		b.probe = seq
 	}
 	b.ring.put(seq, o)
 	b.inflight++
 	b.inflightBytes += o.size
-	return seq
 }
 
 // next picks the message to write now, nil for none. The caller writes
@@ -143,20 +168,22 @@ func (b *outbox) next(now time.Time) *outgoing {
 	if head, due, ok := b.timer(); ok && !due.After(now) {
 		if head.seq > b.highest {
 			b.recoverNext, b.recoverEnd = head.seq+1, b.cursor
-			return b.sending(head, now)
+		} else {
+			b.asked++
+			b.startRound()
 		}
-		b.futile++
-		if !b.deaf() {
-			return b.sending(head, now)
-		}
-		b.forgetOvertaken()
+		return b.sending(head, now)
 	}
 	for b.cursor = max(b.cursor, b.ring.base); b.cursor < b.ring.end; {
 		o := b.ring.at(b.cursor)
 		b.cursor++
-		if o != nil {
-			return b.sending(o, now)
+		if o == nil {
+			continue
 		}
+		if b.round && b.proof < 0 {
+			b.proof = o.seq
+		}
+		return b.sending(o, now)
 	}
 	return nil
 }
@@ -226,7 +253,10 @@ func (b *outbox) ack(seq int64, now time.Time) {
 	}
 	b.lastAck = now
 	if seq < b.highest {
-		b.futile = 0
+		b.asked = 0
+	}
+	if b.round && b.proof >= 0 && seq >= b.proof && o.total == 1 {
+		b.endRound()
 	}
 	b.settle(o)
 	if seq > b.highest {
@@ -276,18 +306,29 @@ func (b *outbox) again(seq int64) bool {
 	return true
 }
 
-// crowded reports whether overtaken messages alone keep new ones from going.
-func (b *outbox) crowded() bool { return b.overtaken >= maxUnacked || b.overtakenBytes > b.window }
+// startRound sends everything overtaken again when it keeps new messages from
+// going. Meanwhile full lets new ones follow, one at a time.
+func (b *outbox) startRound() {
+	if !b.crowded() {
+		return
+	}
+	for s := b.ring.base + 1; s < b.highest; s++ {
+		b.again(s)
+	}
+	b.round, b.proof = true, -1
+}
 
-// deaf reports whether, on top of that, the peer was asked often about them and
-// acknowledged none: it has them and does not say so twice.
-func (b *outbox) deaf() bool { return b.crowded() && b.futile >= deafFutile }
-
-// forgetOvertaken gives up the overtaken messages that were sent again.
-func (b *outbox) forgetOvertaken() {
+// endRound takes the acknowledgement of a message that followed a round. On an
+// ordered path the round arrived before it. What is still not acknowledged was
+// lost once more, or the peer has it and does not say so twice. Losing the same
+// message maxPassed times but never what follows it is not believable.
+func (b *outbox) endRound() {
+	b.round = false
 	for s := b.ring.base; s < b.highest; s++ {
-		if o := b.ring.at(s); o != nil && o.sends > 1 {
-			b.forget(o)
+		if o := b.ring.at(s); o != nil {
+			if o.passed++; o.passed >= maxPassed {
+				b.forget(o)
+			}
 		}
 	}
 }
@@ -316,5 +357,5 @@ func (b *outbox) settle(o *outgoing) {
 
 // drained reports whether the peer has everything, as far as can be known.
 func (b *outbox) drained() bool {
-	return b.inflight == 0 && (b.overtaken == 0 || b.futile >= drainFutile)
+	return b.inflight == 0 && (b.overtaken == 0 || b.asked >= drainAsked)
 }
