@@ -100,9 +100,20 @@ type piped struct {
 // pipe opens a session with our plugin, through the client's proxy.
 func (r *remote) pipe(t *testing.T, c cli) *piped {
 	t.Helper()
+	return r.pipeThrough(t, c, "")
+}
+
+// pipeThrough is pipe with the plugin in a folder; empty means ours.
+func (r *remote) pipeThrough(t *testing.T, c cli, plugin string) *piped {
+	t.Helper()
 	endpoint := "https://" + r.toService.addr()
 	cmd := exec.Command(c.path, "--endpoint-url", endpoint, "ssm", "start-session", "--target", r.node)
 	cmd.Env = r.environ("AWS_ENDPOINT_URL=" + endpoint)
+	if plugin != "" {
+		cmd.Env = append(cmd.Env, "PATH="+plugin+":"+r.env["PATH"])
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that the plugin ends with the CLI
+	cmd.WaitDelay = patience
 	p := &piped{cmd: cmd, stderr: &syncBuffer{}}
 	cmd.Stderr = p.stderr
 	var err error
@@ -115,10 +126,11 @@ func (r *remote) pipe(t *testing.T, c cli) *piped {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(5*patience, func() { cmd.Process.Kill() })
+	kill := func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	watchdog := time.AfterFunc(2*patience, kill)
 	t.Cleanup(func() {
 		watchdog.Stop()
-		cmd.Process.Kill()
+		kill()
 		cmd.Wait()
 		if t.Failed() {
 			t.Logf("client:\n%s", tail(p.stderr.String(), 4000))

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,4 +180,65 @@ func TestStockAgent(t *testing.T) {
 	t.Run("stock plugin", func(t *testing.T) {
 		place{deployment: d.in(t), node: node, plugin: stockPlugin(t)}.hold(t, c)
 	})
+}
+
+// TestStockPluginResumes cuts a stock plugin's connection and kills the server in the
+// middle of 2 MB of output. Nothing may be lost with a stock client either, which never
+// acknowledges a duplicate. It does show a message twice when the connection breaks
+// between showing and acknowledging it, because it counts the message only after the
+// acknowledgement is sent (src/datachannel/streaming.go, HandleOutputMessage): one such
+// repeat a cut is its own doing.
+func TestStockPluginResumes(t *testing.T) {
+	plugin := stockPlugin(t)
+	c := clis(t)[0]
+	d := deploy(t, 0)
+	r := join(t, d, c)
+	var want []byte
+	for i := range 40000 {
+		want = fmt.Appendf(want, "%049d\n", i)
+	}
+	file := filepath.Join(t.TempDir(), "output")
+	if err := os.WriteFile(file, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := r.pipeThrough(t, c, plugin)
+	fmt.Fprintf(p.stdin, "stty raw -echo; printf 'BEG''IN'; cat '%s'; printf 'E''ND'; cat > /dev/null\n", file)
+	p.until(t, "BEGIN", nil)
+	cuts := []func(){
+		r.toService.cut,
+		func() {
+			d.cmd.Process.Signal(syscall.SIGKILL)
+			<-d.exited
+			d.start()
+		},
+		r.toServer.cut,
+		r.toService.cut,
+	}
+	got := p.until(t, "END", func(n int) {
+		if len(cuts) > 0 && n > len(want)*(5-len(cuts))/6 {
+			cuts[0]()
+			cuts = cuts[1:]
+		}
+	})
+	if len(cuts) != 0 {
+		t.Fatalf("%d cuts were not made", len(cuts))
+	}
+	repeats, at := 0, 0
+	for len(got) > 0 {
+		if at < len(want) && got[0] == want[at] {
+			got, at = got[1:], at+1
+			continue
+		}
+		next := got[:min(len(got), 100)] // holds a whole numbered line, so it stands in one place only
+		from := max(0, at-64<<10)
+		back := bytes.Index(want[from:at], next)
+		if repeats++; back < 0 || repeats > 3 {
+			t.Fatalf("after byte %d of %d comes %q (repeats so far: %d)", at, len(want), next, repeats)
+		}
+		at = from + back
+	}
+	if at != len(want) {
+		t.Fatalf("the last %d bytes are missing", len(want)-at)
+	}
+	t.Logf("2 MB arrived; the stock plugin repeated %d messages", repeats)
 }
