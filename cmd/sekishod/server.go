@@ -46,6 +46,11 @@ const (
 	sessionHistory = 30 * 24 * time.Hour
 )
 
+// keepAlive notices a peer that is gone without a word (power, cable) within 15 s. The
+// kernel answers for a peer whose program is merely stopped, as a stock plugin is while
+// its terminal takes no output, so that no such peer is cut off.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 9 * time.Second, Interval: 2 * time.Second, Count: 3}
+
 // server is a running server: everything behind the port, wired.
 type server struct {
 	cfg    config
@@ -281,7 +286,7 @@ func (s *server) closeParts(ctx context.Context) error {
 
 // listen takes the port.
 func listen(address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(context.Background(), "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use: another server (perhaps another sekishod) listens there; stop it or choose another port", address)
