@@ -465,7 +465,7 @@ func TestConformance17StalledClientBoundsMemoryAndNotTheOtherDirection(t *testin
 		}
 	}
 	o.eventually("the node is held back", func() bool {
-		s, err := o.gateway.session(o.ctx(), o.id)
+		_, s, err := o.gateway.find(o.ctx(), o.id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -473,7 +473,7 @@ func TestConformance17StalledClientBoundsMemoryAndNotTheOtherDirection(t *testin
 		defer s.mu.Unlock()
 		return s.client.in.bytes > maxQueued
 	})
-	s, _ := o.gateway.session(o.ctx(), o.id)
+	_, s, _ := o.gateway.find(o.ctx(), o.id)
 	s.mu.Lock()
 	kept := s.client.in.bytes
 	s.mu.Unlock()

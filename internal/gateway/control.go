@@ -34,7 +34,16 @@ type control struct {
 	cancel context.CancelCauseFunc
 	// noted says that the store knows of this channel. Guarded by Gateway.mu.
 	noted bool
+	// gone is closed when nothing of this channel will be done any more. A newer one of
+	// the same node waits for it, so that their words to the store and the fabric do not
+	// cross.
+	gone chan struct{}
+	// complaints counts what was logged about frames; owned by the reader.
+	complaints int
 }
+
+// maxComplaints bounds what one control channel puts into the log about its frames.
+const maxComplaints = 5
 
 var errNewerChannel = errors.New("the node opened a newer control channel")
 
@@ -53,7 +62,7 @@ func (g *Gateway) openControlChannel(w http.ResponseWriter, r *http.Request, nod
 	defer wire.close()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	c := &control{g: g, nodeID: nodeID, wire: wire, cancel: cancel}
+	c := &control{g: g, nodeID: nodeID, wire: wire, cancel: cancel, gone: make(chan struct{})}
 	if err := c.serve(ctx); err != nil && !errors.Is(err, errClosing) {
 		g.logger.Info("control channel closed", "node_id", nodeID, "remote", wire.remote, "reason", err)
 	}
@@ -73,16 +82,16 @@ func (c *control) serve(ctx context.Context) error {
 	older := g.nodes[c.nodeID]
 	g.nodes[c.nodeID] = c
 	g.mu.Unlock()
+	defer c.forget()
 	if older != nil {
 		older.cancel(errNewerChannel)
+		<-older.gone
 	}
 	stop, err := g.cfg.Fabric.Handle(fabric.Node(c.nodeID), c.request)
 	if err != nil {
-		c.forget()
 		return err
 	}
 	defer stop()
-	defer c.forget()
 
 	now := time.Now()
 	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, open.AgentVersion, platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
@@ -130,25 +139,26 @@ func (c *control) handshake(ctx context.Context) (message.OpenControlChannel, er
 	return open, nil
 }
 
-// forget takes the channel off, unless a newer one has taken its place.
+// forget takes the channel off. A newer one that took its place meanwhile waits for it.
 func (c *control) forget() {
+	defer close(c.gone)
 	g := c.g
 	g.mu.Lock()
-	current := g.nodes[c.nodeID] == c
-	if current {
-		delete(g.nodes, c.nodeID)
-	}
-	closing := g.closed
+	current, closing := g.nodes[c.nodeID] == c, g.closed
 	g.mu.Unlock()
-	if !current || closing {
-		// At shutdown the lease is left to run out: the node is about to reconnect to
-		// the next process, and a restart should not show as an outage.
-		return
+	// At shutdown the lease is left to run out: the node is about to reconnect to the
+	// next process, and a restart should not show as an outage.
+	if current && !closing {
+		ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+		defer cancel()
+		if _, err := g.cfg.Store.DisconnectNode(ctx, c.nodeID, g.cfg.Name, time.Now()); err != nil {
+			g.logger.Warn("disconnection of a node not noted", "node_id", c.nodeID, "error", err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-	defer cancel()
-	if _, err := g.cfg.Store.DisconnectNode(ctx, c.nodeID, g.cfg.Name, time.Now()); err != nil {
-		g.logger.Warn("disconnection of a node not noted", "node_id", c.nodeID, "error", err)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.nodes[c.nodeID] == c {
+		delete(g.nodes, c.nodeID)
 	}
 }
 
@@ -257,14 +267,14 @@ func (c *control) send(ctx context.Context, m message.Message) error {
 func (c *control) handle(ctx context.Context, frame []byte) error {
 	m, err := message.Parse(frame)
 	if err != nil {
-		c.g.logger.Warn("bad frame on a control channel", "node_id", c.nodeID, "error", err)
+		c.complain("bad frame on a control channel", err)
 		return nil
 	}
 	switch m.Type {
 	case message.TypeAgentTaskComplete:
 		done, err := message.ParseTaskComplete(m.Payload)
 		if err != nil {
-			c.g.logger.Warn("bad task completion", "node_id", c.nodeID, "error", err)
+			c.complain("bad task completion", err)
 			return nil
 		}
 		ack, err := json.Marshal(message.TaskAcknowledge{
@@ -281,6 +291,14 @@ func (c *control) handle(ctx context.Context, frame []byte) error {
 		c.g.logger.Debug("frame on a control channel passed over", "node_id", c.nodeID, "type", string(m.Type))
 	}
 	return nil
+}
+
+// complain logs what is wrong with a frame, the first few times: a node must not be able
+// to fill the log.
+func (c *control) complain(what string, err error) {
+	if c.complaints++; c.complaints <= maxComplaints {
+		c.g.logger.Warn(what, "node_id", c.nodeID, "error", err)
+	}
 }
 
 // completed hands a task's end to its session. A failure is reported twice by stock

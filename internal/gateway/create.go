@@ -69,33 +69,41 @@ func (g *Gateway) authorizeNode(r *http.Request, nodeID, action string) (auth.Pr
 // sessionOf finds a session that is not over and belongs to the node. What does not
 // exist and what belongs to another node look alike.
 func (g *Gateway) sessionOf(ctx context.Context, sessionID, nodeID string) (*session, error) {
-	s, err := g.session(ctx, sessionID)
+	row, s, err := g.find(ctx, sessionID)
 	if err != nil {
 		return nil, err
 	}
-	if s.row.NodeID != nodeID {
+	if row.NodeID != nodeID {
 		return nil, ssm.Errorf(ssm.CodeDoesNotExist, sessionEndedText)
 	}
-	return s, nil
+	return g.take(row, s)
 }
 
-// session finds a live session: here, or in the store when an earlier process relayed it.
-func (g *Gateway) session(ctx context.Context, id string) (*session, error) {
+// find gives the facts of a live session, and the session itself if it is here. It
+// changes nothing, so it may be asked before it is known who wants to know.
+func (g *Gateway) find(ctx context.Context, id string) (store.Session, *session, error) {
+	over := ssm.Errorf(ssm.CodeDoesNotExist, sessionEndedText)
 	g.mu.Lock()
 	s := g.sessions[id]
 	g.mu.Unlock()
 	if s != nil {
 		if s.over() {
-			return nil, ssm.Errorf(ssm.CodeDoesNotExist, sessionEndedText)
+			return store.Session{}, nil, over
 		}
-		return s, nil
+		return s.row, s, nil
 	}
 	row, err := g.cfg.Store.Session(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !row.Status.Active() {
-		return nil, ssm.Errorf(ssm.CodeDoesNotExist, sessionEndedText)
+		return store.Session{}, nil, over
 	}
-	if err != nil {
-		return nil, err
+	return row, nil, err
+}
+
+// take gives what find found to somebody with a right to it. A session that is not
+// here is taken up: an earlier process relayed it.
+func (g *Gateway) take(row store.Session, s *session) (*session, error) {
+	if s != nil {
+		return s, nil
 	}
 	return g.adopt(row, true)
 }

@@ -79,14 +79,14 @@ func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCau
 	if err := json.Unmarshal(text, &open); err != nil {
 		return errors.New("the first message is not the JSON of OpenDataChannel")
 	}
-	s, err := g.session(openCtx, sessionID)
+	// A session that is not here is taken up only once the peer has shown its right to it.
+	row, s, err := g.find(openCtx, sessionID)
 	if err != nil {
 		return err
 	}
-	end := &s.client
-	if open.ClientInstanceId != "" {
-		end = &s.agent
-		if p.NodeID == "" || p.NodeID != s.row.NodeID {
+	isAgent := open.ClientInstanceId != ""
+	if isAgent {
+		if p.NodeID == "" || p.NodeID != row.NodeID {
 			return ssm.Errorf(ssm.CodeAccessDenied, "the session belongs to another node")
 		}
 		if err := g.cfg.Auth.Authorize(auth.WithPrincipal(ctx, p), auth.Request{Action: "ssmmessages:OpenDataChannel", Resource: g.cfg.ARNs.Any()}); err != nil {
@@ -100,8 +100,15 @@ func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCau
 				return err
 			}
 		}
-	} else if err := s.redeemClient(openCtx, open.TokenValue); err != nil {
+	} else if err := g.redeemClient(openCtx, sessionID, open.TokenValue); err != nil {
 		return err
+	}
+	if s, err = g.take(row, s); err != nil {
+		return err
+	}
+	end := &s.client
+	if isAgent {
+		end = &s.agent
 	}
 	l := &link{wire: wire, cancel: cancel, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	if !s.attach(end, l, open.ClientVersion) {
@@ -121,12 +128,12 @@ func (s *session) attach(end *side, l *link, clientVersion string) bool {
 		end.link.cancel(errReplaced)
 	}
 	end.link, end.ever, end.told = l, true, false
-	end.urgent = nil // acknowledgements for a lost connection: what they acknowledge comes again and is answered
+	s.dropUrgent(end)
 	end.in.rewind()
 	if end == &s.client {
 		end.silent = clientVersion != message.ClientVersion
 		if s.final != nil {
-			s.flushBy = time.Now().Add(s.g.limits.Flush)
+			s.awaitClient(time.Now())
 		}
 	} else if s.stopping != nil || s.final != nil {
 		end.push(message.Append(nil, channelClosed(s.row.NodeID, s.id, "")))
@@ -151,6 +158,10 @@ func (s *session) serve(ctx context.Context, end *side, l *link) error {
 	s.mu.Lock()
 	if end.link == l {
 		end.link, end.lostAt = nil, time.Now()
+		s.dropUrgent(end)
+		if s.final != nil && end == &s.client && !end.told {
+			s.awaitClient(end.lostAt)
+		}
 		s.poke()
 	}
 	s.mu.Unlock()
@@ -197,7 +208,8 @@ func (s *session) nextFrame(end *side) (frame []byte, last bool) {
 		frame = end.urgent[0]
 		end.urgent[0] = nil
 		end.urgent = end.urgent[1:]
-		if other.link != nil && len(end.urgent) < maxUrgent {
+		end.urgentBytes -= len(frame)
+		if other.link != nil && end.urgentBytes < maxUrgent {
 			signal(other.link.room)
 		}
 		return frame, false
@@ -268,7 +280,9 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 	v := other.in.add(h.Sequence, frame, other.silent)
 	switch v {
 	case duplicate:
-		end.push(acknowledgement(h))
+		if end.urgentBytes < maxUrgent { // else it does not read: it will ask again
+			end.push(acknowledgement(h))
+		}
 	case queued, repeated:
 		if other.link != nil {
 			other.link.poke()
@@ -295,7 +309,9 @@ func (s *session) takeAcknowledge(end, other *side, frame []byte) (full bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	end.in.ack(ack.AcknowledgedMessageSequenceNumber)
+	if end.in.ack(ack.AcknowledgedMessageSequenceNumber) && s.final != nil && end == &s.client {
+		s.awaitClient(time.Now())
+	}
 	other.push(frame)
 	if other.link != nil && end.in.bytes <= maxQueued {
 		signal(other.link.room)
@@ -307,7 +323,7 @@ func (s *session) takeAcknowledge(end, other *side, frame []byte) (full bool) {
 	if s.final != nil && end == &s.client && end.in.empty() && end.link != nil {
 		end.link.poke()
 	}
-	return len(other.urgent) >= maxUrgent
+	return other.urgentBytes >= maxUrgent
 }
 
 // takeState consumes agent_session_state: it is for the gateway, not for the client.
@@ -325,7 +341,7 @@ func (s *session) takeState(frame []byte) {
 func (s *session) waitForRoom(ctx context.Context, other *side, l *link) error {
 	for {
 		s.mu.Lock()
-		room := other.in.bytes <= maxQueued && len(other.urgent) < maxUrgent
+		room := other.in.bytes <= maxQueued && other.urgentBytes < maxUrgent
 		s.mu.Unlock()
 		if room {
 			return nil

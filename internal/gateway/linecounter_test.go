@@ -12,8 +12,6 @@ type lineCounter struct {
 	lines map[slog.Level]int // guarded by mu
 }
 
-func (c *lineCounter) logger() *slog.Logger { return slog.New(c) }
-
 func (c *lineCounter) Enabled(context.Context, slog.Level) bool { return true }
 
 func (c *lineCounter) Handle(_ context.Context, r slog.Record) error {

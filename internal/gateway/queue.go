@@ -150,6 +150,9 @@ func (q *queue) repeat() bool {
 
 func (q *queue) empty() bool { return len(q.entries) == 0 }
 
+// allSent says that everything was handed to the current connection at least once.
+func (q *queue) allSent() bool { return q.next >= len(q.entries) }
+
 // search finds where seq stands, or would stand, in entries.
 func (q *queue) search(seq int64) (int, bool) {
 	return slices.BinarySearchFunc(q.entries, seq, func(e entry, seq int64) int { return cmp.Compare(e.seq, seq) })

@@ -33,7 +33,10 @@ type session struct {
 	complete *result           // the node's completion
 	stopping *result           // we told the node to end it
 	final    *result           // the client is being told; nothing else happens after this
+	finalAt  time.Time         // with final: since when
 	flushBy  time.Time         // with final: when waiting for the client ends
+	repeatAt time.Time         // with final: when the oldest message is repeated
+	repeat   time.Duration     // with final: how long after that again
 	written  ssm.SessionStatus // what the store says
 	ended    bool
 }
@@ -53,8 +56,9 @@ type side struct {
 	ever   bool  // it was connected once
 	lostAt time.Time
 	// urgent goes ahead of in: acknowledgements of what this end sent, and the
-	// gateway's own words.
-	urgent [][]byte
+	// gateway's own words. It belongs to the connection.
+	urgent      [][]byte
+	urgentBytes int // sum of their lengths
 	// silent says that this end never repeats an acknowledgement (the stock plugin).
 	silent bool
 	// paused says that the agent was asked to hold back.
@@ -70,12 +74,20 @@ const (
 	maxQueued   = 8 << 20 // bytes; beyond this the other end is not read from
 	pauseAbove  = 5 << 20 // bytes; beyond this a stock agent is asked to pause
 	resumeBelow = 1 << 20 // bytes
-	maxUrgent   = 16384   // messages
+	maxUrgent   = 4 << 20 // bytes; beyond this whoever causes them is not read from
 )
 
 // repeatEvery is how often the gateway itself repeats the oldest unacknowledged message
-// to a client after the node has gone.
-const repeatEvery = 200 * time.Millisecond
+// to a client after the node has gone. Each time that does not help it waits twice as
+// long, up to maxRepeat: a client that is merely slow has no use for repeats.
+const (
+	repeatEvery = 200 * time.Millisecond
+	maxRepeat   = 5 * time.Second
+)
+
+// maxFlush bounds the end of a session as long as the client takes what is left, if
+// slowly.
+const maxFlush = 15 * time.Minute
 
 // Last lines shown to a client, and details kept with the session.
 const (
@@ -304,9 +316,11 @@ func (s *session) step(now time.Time) time.Duration {
 		due(s.flushBy.Add(lastWords))
 	}
 	if s.final != nil && s.client.link != nil {
-		if !s.client.in.empty() { // the node is gone: repeating falls to the gateway
+		if !s.client.in.empty() && due(s.repeatAt) { // the node is gone: repeating falls to the gateway
 			s.client.in.repeat()
-			next = min(next, repeatEvery)
+			s.repeatAt = now.Add(s.repeat)
+			next = min(next, s.repeat)
+			s.repeat = min(2*s.repeat, maxRepeat)
 		}
 		s.client.link.poke()
 	}
@@ -332,27 +346,48 @@ func (s *session) finalize(why *result, now time.Time) {
 	if s.stopping != nil && why != s.stopping { // we asked for it: our words, not the node's
 		why = s.stopping
 	}
-	s.final = why
-	s.flushBy = now.Add(s.g.limits.Flush)
-	switch {
-	case s.client.link != nil:
+	s.final, s.finalAt = why, now
+	s.awaitClient(now)
+	if s.client.link != nil {
 		s.client.link.poke()
-	case s.stopping != nil: // nobody waits for the rest of a session that was ended
-		s.flushBy = now
-	case s.client.ever: // it may be about to reconnect for the last of the output
-		s.flushBy = s.client.lostAt.Add(s.g.limits.Linger)
-	default: // it is about to come, and should hear why there is no session
-		s.flushBy = s.began.Add(s.g.limits.ClientOpens)
 	}
 	if s.agent.link != nil {
 		s.agent.push(message.Append(nil, channelClosed(s.row.NodeID, s.id, "")))
 	}
 }
 
-// status is what the store should say. s.mu is held.
+// awaitClient sets how long the end of the session waits for the client to take what is
+// left. It is called again whenever the client gets on with it. s.mu is held.
+func (s *session) awaitClient(now time.Time) {
+	l := s.g.limits
+	s.repeat = repeatEvery
+	s.repeatAt = now.Add(s.repeat)
+	switch c := &s.client; {
+	case s.stopping != nil: // nobody waits for the rest of a session that was ended
+		s.flushBy = s.finalAt
+		if c.link != nil {
+			s.flushBy = s.finalAt.Add(l.Flush)
+		}
+	case c.link != nil && c.silent && c.in.allSent():
+		// It may have all of it: its acknowledgements may have been lost with an earlier
+		// process, and it does not repeat them.
+		s.flushBy = now.Add(l.Flush)
+	case c.link != nil, c.ever: // it is slow, or about to reconnect
+		s.flushBy = now.Add(l.Linger)
+	default: // it is about to come, and should hear why there is no session
+		s.flushBy = s.began.Add(l.ClientOpens)
+	}
+	if latest := s.finalAt.Add(max(maxFlush, l.Linger)); s.flushBy.After(latest) {
+		s.flushBy = latest
+	}
+}
+
+// status is what the store should say. A session that ended by itself is shown as
+// Terminating at no time: until its last output is with the client it can be resumed.
+// s.mu is held.
 func (s *session) status() ssm.SessionStatus {
 	switch {
-	case s.final != nil || s.stopping != nil:
+	case s.stopping != nil:
 		return ssm.SessionTerminating
 	case s.agent.link != nil && s.client.link != nil:
 		return ssm.SessionConnected
@@ -422,17 +457,30 @@ func (s *session) finish(final *result) {
 	s.g.logger.Info("session ended", "session_id", s.id, "node_id", s.row.NodeID, "status", string(final.status), "reason", final.details)
 }
 
-// push queues a message ahead of the stream. The session's mutex is held.
+// push queues a message ahead of the stream. Nothing is kept for an end that is away:
+// what an acknowledgement is about comes again and is answered then, and of the end of
+// the session attach tells. The session's mutex is held.
 func (sd *side) push(frame []byte) {
+	if sd.link == nil {
+		return
+	}
 	sd.urgent = append(sd.urgent, frame)
-	if sd.link != nil {
-		sd.link.poke()
+	sd.urgentBytes += len(frame)
+	sd.link.poke()
+}
+
+// dropUrgent forgets what waits ahead of the stream: the connection that it was for is
+// gone. s.mu is held.
+func (s *session) dropUrgent(end *side) {
+	end.urgent, end.urgentBytes = nil, 0
+	if other := s.otherEnd(end); other.link != nil {
+		signal(other.link.room)
 	}
 }
 
 // redeemClient checks a client's token against the store and voids it.
-func (s *session) redeemClient(ctx context.Context, token string) error {
-	ok, err := s.g.cfg.Store.RedeemClientToken(ctx, s.id, hashToken(token), time.Now())
+func (g *Gateway) redeemClient(ctx context.Context, sessionID, token string) error {
+	ok, err := g.cfg.Store.RedeemClientToken(ctx, sessionID, hashToken(token), time.Now())
 	if err == nil && !ok {
 		err = errToken
 	}
