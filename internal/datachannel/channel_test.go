@@ -151,31 +151,86 @@ func TestServeEndsWithItsContext(t *testing.T) {
 // A connection whose peer reads nothing: everything that waits for it ends with
 // it, and an acknowledgement it did not take goes with the next.
 func TestBlockedConnection(t *testing.T) {
+	for name, messages := range map[string]int64{
+		"writer stuck with an acknowledgement": pipeFrames,
+		"writer stuck with data":               2 * pipeFrames,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Config{Role: Agent})
+				p, hangUp := serve(t, c)
+				for range messages {
+					send(t, c, "x")
+				}
+				synctest.Wait()
+				p.data(0, "a")
+				receive(t, c, "a").Done()
+				synctest.Wait()
+				state := make(chan error, 1)
+				go func() {
+					state <- c.SendControl(t.Context(), message.Message{Type: message.TypeAgentSessionState, Payload: []byte("{}")})
+				}()
+				synctest.Wait()
+				hangUp()
+				if err := <-state; !errors.Is(err, ErrNotConnected) {
+					t.Errorf("send control: %v, want %v", err, ErrNotConnected)
+				}
+				p, hangUp = serve(t, c)
+				p.expectAck(0)
+				for seq := range messages {
+					p.ack(p.expectData(seq))
+				}
+				drain(t, c)
+				hangUp()
+			})
+		})
+	}
+}
+
+// slowConn holds its writer inside a call until told to go on.
+type slowConn struct {
+	FrameConn
+	enter, leave chan struct{}
+}
+
+func (s *slowConn) WriteFrame(ctx context.Context, frame []byte) error {
+	s.enter <- struct{}{}
+	<-s.leave
+	return s.FrameConn.WriteFrame(ctx, frame)
+}
+
+// An acknowledgement may come while its message is being sent once more. The
+// frame's memory is not for others before the connection is done with it.
+func TestFrameBeingWrittenIsNotReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(Config{Role: Agent})
-		p, hangUp := serve(t, c)
-		for range 2 * pipeFrames {
-			send(t, c, "x")
-		}
-		synctest.Wait() // the writer is stuck in the pipe
-		p.data(0, "a")
-		receive(t, c, "a").Done()
-		state := make(chan error, 1)
-		go func() {
-			state <- c.SendControl(t.Context(), message.Message{Type: message.TypeAgentSessionState, Payload: []byte("{}")})
-		}()
+		ours, theirs := Pipe()
+		conn := &slowConn{ours, make(chan struct{}), make(chan struct{})}
+		served := make(chan error, 1)
+		go func() { served <- c.Serve(t.Context(), conn) }()
+		p := &peer{t, theirs, c.inType}
+		step := func() { <-conn.enter; conn.leave <- struct{}{} }
+
+		send(t, c, "first")
+		step()
+		m := p.expectData(0)
+		<-conn.enter // again, 50 ms later
+		p.ack(m)
 		synctest.Wait()
-		hangUp()
-		if err := <-state; !errors.Is(err, ErrNotConnected) {
-			t.Errorf("send control: %v, want %v", err, ErrNotConnected)
+		send(t, c, "other") // of the same length, and a buffer is free if one may be
+		conn.leave <- struct{}{}
+		if again := p.expectData(0); string(again.Payload) != "first" {
+			t.Errorf("sent again as %q", again.Payload)
 		}
-		p, hangUp = serve(t, c)
-		p.expectAck(0)
-		for seq := range int64(2 * pipeFrames) {
-			p.ack(p.expectData(seq))
+		step()
+		m = p.expectData(1)
+		if string(m.Payload) != "other" {
+			t.Errorf("sent %q", m.Payload)
 		}
-		drain(t, c)
-		hangUp()
+		p.ack(m)
+		synctest.Wait()
+		theirs.Close()
+		<-served
 	})
 }
 

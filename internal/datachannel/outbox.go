@@ -278,11 +278,8 @@ func (b *outbox) ack(seq int64, now time.Time) {
 // overtake records that seq is now the highest acknowledged. What is missing
 // below it on an ordered path was lost: send it again at once, one time.
 func (b *outbox) overtake(seq int64) {
-	for s := max(b.highest+1, b.ring.base); s < seq; s++ {
-		o := b.ring.at(s)
-		if o == nil {
-			continue
-		}
+	for s := b.highest + 1; s < seq; s++ {
+		o := b.ring.at(s) // held: nothing above highest is acknowledged yet
 		b.inflight--
 		b.inflightBytes -= o.size
 		b.overtaken++
