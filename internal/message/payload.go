@@ -18,8 +18,8 @@ type Acknowledge struct {
 }
 
 // AppendAcknowledge appends the whole frame that acknowledges the stream
-// message with the given type, id and sequence number. It makes no garbage:
-// there is one for every message that a channel carries.
+// message with the given type (one of the two), id and sequence number. It makes
+// no garbage: there is one for every message that a channel carries.
 func AppendAcknowledge(dst []byte, t Type, id ID, sequence int64) []byte {
 	start := len(dst)
 	dst = append(dst, blankHeader[:]...)
