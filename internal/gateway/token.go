@@ -46,7 +46,7 @@ func (t *tokens) redeem(token, channel, node string) error {
 	if len(token) != base64.RawURLEncoding.EncodedLen(tokenSize) {
 		return errToken
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token) // one text per token
 	if err != nil || !hmac.Equal(b[24:], t.mac(b[:24], channel, node)) {
 		return errToken
 	}
