@@ -79,6 +79,12 @@ func Register(ctx context.Context, act Activation) (*Registration, error) {
 	if err := saveNextKey(act.Dir, key); err != nil {
 		return nil, fmt.Errorf("save the node's key: %w", err)
 	}
+	draft, err := newDraft(act.Dir, reg)
+	if err != nil {
+		os.Remove(filepath.Join(act.Dir, nextKeyFile))
+		return nil, fmt.Errorf("save the registration: %w", err)
+	}
+	defer draft.discard()
 	srv, err := newServer(reg)
 	if err != nil {
 		return nil, err
@@ -101,7 +107,7 @@ func Register(ctx context.Context, act Activation) (*Registration, error) {
 	}
 	reg.NodeID = out.InstanceID
 	reg.RegisteredAt = time.Now().UTC().Truncate(time.Second)
-	if err := reg.save(act.Dir); err != nil {
+	if err := draft.save(reg); err != nil {
 		return nil, fmt.Errorf("save the registration of %s: %w", reg.NodeID, err)
 	}
 	return reg, nil

@@ -234,6 +234,38 @@ func TestFullDiskDoesNotUseTheActivationUp(t *testing.T) {
 	}
 }
 
+// The answer to a registration has room on the disk before the service is asked.
+func TestRegistrationHasRoomBeforeItIsMade(t *testing.T) {
+	dir := t.TempDir()
+	reg := &Registration{Endpoint: "https://localhost", Region: "local-1", Fingerprint: "f", CA: strings.Repeat("a", 300<<10)}
+	d, err := newDraft(dir, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.discard()
+	before, err := os.Stat(d.file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, nextKeyFile), []byte("key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reg.NodeID, reg.RegisteredAt = strings.Repeat("m", maxID), time.Now()
+	if err := d.save(reg); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(filepath.Join(dir, registrationFile))
+	if err != nil || after.Size() > before.Size() || after.Mode().Perm() != 0o600 {
+		t.Errorf("%d bytes and mode %v after %d (%v)", after.Size(), after.Mode(), before.Size(), err)
+	}
+	if got, err := Load(dir); err != nil || got.NodeID != reg.NodeID {
+		t.Errorf("loaded %+v, %v", got, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 2 {
+		t.Errorf("the directory holds %v (%v)", files, err)
+	}
+}
+
 func TestRunNeedsARegistration(t *testing.T) {
 	err := Run(t.Context(), Config{Dir: t.TempDir()})
 	if !errors.Is(err, ErrNotRegistered) || Hint(err) == "" {

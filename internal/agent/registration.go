@@ -102,18 +102,70 @@ func readKey(path string) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
+// draft is the file of a registration that is being made. It has its size before the
+// service is asked, so that a disk that fills up meanwhile does not lose the answer.
+type draft struct {
+	dir  string
+	file *os.File
+}
+
+// draftSlack is how much longer a registration's text may get: by its node id and its
+// date.
+const draftSlack = 512 // bytes
+
+func newDraft(dir string, r *Registration) (_ *draft, err error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(dir, ".new-*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{dir, file}
+	defer func() {
+		if err != nil {
+			d.discard()
+		}
+	}()
+	if _, err := file.Write(append(text, make([]byte, draftSlack)...)); err != nil {
+		return nil, err
+	}
+	return d, file.Sync()
+}
+
+// discard removes the draft. After save there is none, and it does nothing.
+func (d *draft) discard() {
+	if d.file.Close() == nil {
+		os.Remove(d.file.Name())
+	}
+}
+
 // save makes the registration and the key that waits in nextKeyFile the ones that
 // count. After each step one of the two registrations is whole: the registration names
 // its key by hash.
-func (r *Registration) save(dir string) error {
+func (d *draft) save(r *Registration) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, registrationFile), append(text, '\n')); err != nil {
+	text = append(text, '\n')
+	if _, err := d.file.WriteAt(text, 0); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(dir, nextKeyFile), filepath.Join(dir, keyFile))
+	if err := d.file.Truncate(int64(len(text))); err != nil {
+		return err
+	}
+	if err := d.file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(d.file.Name(), filepath.Join(d.dir, registrationFile)); err != nil {
+		return err
+	}
+	if err := d.file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(d.dir, nextKeyFile), filepath.Join(d.dir, keyFile))
 }
 
 func publicKeyHash(key *rsa.PublicKey) string {
