@@ -195,8 +195,8 @@ func TestCuts(t *testing.T) {
 	for i := range 2000 {
 		input = fmt.Appendf(input, "line %d of what is typed while connections are cut\n", i)
 	}
-	fmt.Fprintf(p.stdin, "stty raw -echo; printf 'BEG''IN'; cat '%s'; printf 'E''ND'; head -c %d > '%s'; printf 'TYP''ED'; exit\n", file, len(input), typed)
-	p.until(t, "BEGIN", nil)
+	fmt.Fprintf(p.stdin, "stty raw -echo; printf 'out''put begins'; cat '%s'; printf 'out''put ends'; head -c %d > '%s'; printf 'in''put taken'; exit\n", file, len(input), typed)
+	p.until(t, "output begins", nil)
 
 	places := make([]int, cuts)
 	for i := range places {
@@ -206,7 +206,7 @@ func TestCuts(t *testing.T) {
 	next := 0
 	names := []string{"client", "agent", "server"}
 	counts := map[string]int{}
-	got := p.until(t, "END", func(n int) {
+	got := p.until(t, "output ends", func(n int) {
 		if next >= len(places) || n < places[next] {
 			return
 		}
@@ -243,7 +243,7 @@ func TestCuts(t *testing.T) {
 		}
 		t.Fatalf("%d bytes of %d arrived (cuts %v)", len(got), len(want), counts)
 	}
-	p.until(t, "TYPED", nil)
+	p.until(t, "input taken", nil)
 	if text, err := os.ReadFile(typed); err != nil || !bytes.Equal(text, input) {
 		t.Fatalf("of %d typed bytes %d arrived intact (%v)", len(input), len(text), err)
 	}
@@ -259,8 +259,8 @@ func TestAgentUpdate(t *testing.T) {
 	d := deploy(t, 0)
 	r := join(t, d, c)
 	p := r.pipe(t, c)
-	fmt.Fprint(p.stdin, "stty raw -echo; printf 'BEG''IN'; cat; exit\n")
-	p.until(t, "BEGIN", nil)
+	fmt.Fprint(p.stdin, "stty raw -echo; printf 'out''put begins'; cat; exit\n")
+	p.until(t, "output begins", nil)
 	r.agent.Process.Kill()
 	r.agent.Wait()
 	io.WriteString(p.stdin, "while the agent is away\n")

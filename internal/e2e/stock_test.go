@@ -202,8 +202,8 @@ func TestStockPluginResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.pipeThrough(t, c, plugin)
-	fmt.Fprintf(p.stdin, "stty raw -echo; printf 'BEG''IN'; cat '%s'; printf 'E''ND'; cat > /dev/null\n", file)
-	p.until(t, "BEGIN", nil)
+	fmt.Fprintf(p.stdin, "stty raw -echo; printf 'out''put begins'; cat '%s'; printf 'out''put ends'; cat > /dev/null\n", file)
+	p.until(t, "output begins", nil)
 	cuts := []func(){
 		r.toService.cut,
 		func() {
@@ -214,7 +214,7 @@ func TestStockPluginResumes(t *testing.T) {
 		r.toServer.cut,
 		r.toService.cut,
 	}
-	got := p.until(t, "END", func(n int) {
+	got := p.until(t, "output ends", func(n int) {
 		if len(cuts) > 0 && n > len(want)*(5-len(cuts))/6 {
 			cuts[0]()
 			cuts = cuts[1:]
