@@ -3,8 +3,11 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -251,4 +254,72 @@ func TestBadFramesOnTheControlChannelAreLoggedAFewTimes(t *testing.T) {
 	if n := lines.count(slog.LevelWarn); n == 0 || n > maxComplaints {
 		t.Errorf("%d warnings for what one node sent, want 1 to %d", n, maxComplaints)
 	}
+}
+
+// Connections of nobody are bounded, and do not keep out who comes from elsewhere.
+func TestOpeningsAreBounded(t *testing.T) {
+	var o openings
+	var ends []func()
+	admitted := func(remote string) bool {
+		end, ok := o.begin(remote)
+		if ok {
+			ends = append(ends, end)
+		}
+		return ok
+	}
+	for i := range maxOpeningsOfSource {
+		if !admitted(net.JoinHostPort("192.0.2.1", strconv.Itoa(i+1))) {
+			t.Fatalf("number %d is refused", i+1)
+		}
+	}
+	if admitted("192.0.2.1:9999") {
+		t.Error("one address has more than its share")
+	}
+	for range maxOpeningsOfSource {
+		admitted("[2001:db8::1]:1")
+	}
+	if admitted("[2001:db8::2]:1") {
+		t.Error("one network has more than its share")
+	}
+	for i := 0; len(ends) < maxOpenings; i++ {
+		if !admitted(fmt.Sprintf("10.0.%d.%d:1", i/256, i%256)) {
+			t.Fatalf("refused at %d", len(ends))
+		}
+	}
+	if admitted("198.51.100.1:1") {
+		t.Error("there are more than the most")
+	}
+	for _, end := range ends {
+		end()
+		end()
+	}
+	if o.total != 0 || len(o.sources) != 0 {
+		t.Errorf("%d of %d sources are left", o.total, len(o.sources))
+	}
+}
+
+// A client that has presented its token does not count any more.
+func TestOpenedChannelsDoNotCount(t *testing.T) {
+	o := open(t, Limits{}, nil)
+	o.gateway.openings.mu.Lock()
+	total := o.gateway.openings.total
+	o.gateway.openings.mu.Unlock()
+	if total != 0 {
+		t.Errorf("%d openings while all channels are open", total)
+	}
+	silent, _, err := websocket.Dial(o.ctx(), o.server.URL+"/v1/data-channel/x", &websocket.DialOptions{HTTPClient: &http.Client{
+		Transport: &http.Transport{TLSClientConfig: o.server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := func(want int) func() bool {
+		return func() bool {
+			o.gateway.openings.mu.Lock()
+			defer o.gateway.openings.mu.Unlock()
+			return o.gateway.openings.total == want
+		}
+	}
+	o.eventually("a silent connection counts", counted(1))
+	silent.CloseNow()
+	o.eventually("it does no more when it is closed", counted(0))
 }

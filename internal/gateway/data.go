@@ -56,6 +56,16 @@ func (g *Gateway) openDataChannel(w http.ResponseWriter, r *http.Request, sessio
 			return
 		}
 	}
+	proved := func() {}
+	if p.Kind == auth.Anonymous {
+		end, ok := g.openings.begin(r.RemoteAddr)
+		if !ok {
+			http.Error(w, "too many connections that have not opened their channel", http.StatusServiceUnavailable)
+			return
+		}
+		defer end()
+		proved = end
+	}
 	wire, err := accept(w, r)
 	if err != nil {
 		g.logger.Debug("data channel not opened", "session_id", sessionID, "error", err)
@@ -64,11 +74,12 @@ func (g *Gateway) openDataChannel(w http.ResponseWriter, r *http.Request, sessio
 	defer wire.close()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	err = g.serveDataChannel(ctx, cancel, wire, sessionID, p)
+	err = g.serveDataChannel(ctx, cancel, wire, sessionID, p, proved)
 	g.logger.Debug("data channel closed", "session_id", sessionID, "remote", wire.remote, "reason", err)
 }
 
-func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCauseFunc, wire *wire, sessionID string, p auth.Principal) error {
+// serveDataChannel calls proved once the peer has shown its right to the session.
+func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCauseFunc, wire *wire, sessionID string, p auth.Principal, proved func()) error {
 	var open message.OpenDataChannel
 	openCtx, stop := context.WithTimeout(ctx, openTimeout)
 	defer stop()
@@ -103,6 +114,7 @@ func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCau
 	} else if err := g.redeemClient(openCtx, sessionID, open.TokenValue); err != nil {
 		return err
 	}
+	proved()
 	if s, err = g.take(row, s); err != nil {
 		return err
 	}

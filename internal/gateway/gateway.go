@@ -94,10 +94,11 @@ type Config struct {
 
 // Gateway serves /v1/control-channel/ and /v1/data-channel/.
 type Gateway struct {
-	cfg    Config
-	limits Limits
-	logger *slog.Logger
-	tokens *tokens
+	cfg      Config
+	limits   Limits
+	logger   *slog.Logger
+	tokens   *tokens
+	openings openings
 
 	// life ends when Close is called; all connections and sessions hang on it.
 	life    context.Context
