@@ -26,6 +26,7 @@ import (
 // options are the flags and what the environment adds.
 type options struct {
 	bin        string // directory of our programs
+	against    string // directory of another build of them; empty for none
 	stock      string // a stock session-manager-plugin; empty for none
 	rounds     int
 	keystrokes int // in a round, of each client
@@ -52,6 +53,7 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.bin, "bin", "bin", "`DIR`ectory of sekishod, sekisho-agent and session-manager-plugin")
+	flags.StringVar(&o.against, "against", "", "`DIR`ectory of another build of the same programs, measured in turn with the first")
 	flags.IntVar(&o.rounds, "rounds", 5, "`N`umber of rounds; figures are their medians")
 	flags.IntVar(&o.keystrokes, "keystrokes", 1000, "`N`umber of keystrokes in a round")
 	flags.StringVar(&size, "size", "200M", "`BYTES` of output in a round, with K, M or G (a stock plugin gets a twentieth)")
@@ -133,6 +135,14 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 		contenders = append(contenders, ssh.contender(o.size))
 	}
 	contenders = append(contenders, d.contender("sekisho", filepath.Join(d.bin, "session-manager-plugin"), o.size))
+	if o.against != "" {
+		var other *deployment
+		if other, err = deploy(ctx, o.against, filepath.Join(dir, "against")); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, other.stop()) }()
+		contenders = append(contenders, other.contender("sekisho, other build", filepath.Join(other.bin, "session-manager-plugin"), o.size))
+	}
 	if o.stock != "" {
 		contenders = append(contenders, d.contender("stock plugin", o.stock, max(1, o.size/stockShare)))
 	}
