@@ -247,9 +247,10 @@ func ParseNodeKey(der []byte) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// found tells "there is none" from a look-up that failed.
+// found tells "there is none" from a look-up that failed. What is no text, and so is
+// invalid to the store, is the id of nobody.
 func found(err error) (bool, error) {
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) {
 		return false, nil
 	}
 	return err == nil, err

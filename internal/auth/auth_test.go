@@ -200,6 +200,8 @@ func TestRefusedSignatures(t *testing.T) {
 		{"wrong secret", wrong(alice, badSecret), "local-1", "ssm", sigv4.ErrMismatch.Code},
 		{"unknown key", wrong(alice, func(c *sigv4.Credentials) { c.AccessKeyID = "AKIAZZZZZZZZZZZZZZZZ" }), "local-1", "ssm", sigv4.ErrInvalidToken.Code},
 		{"unknown kind of key", wrong(alice, func(c *sigv4.Credentials) { c.AccessKeyID = "x" }), "local-1", "ssm", sigv4.ErrInvalidToken.Code},
+		{"key id that is no text", wrong(alice, func(c *sigv4.Credentials) { c.AccessKeyID = "AKIA\xff" }), "local-1", "ssm", sigv4.ErrInvalidToken.Code},
+		{"temporary: key id that is no text", wrong(node, func(c *sigv4.Credentials) { c.AccessKeyID = "ASIA\x00" }), "local-1", "ssm", sigv4.ErrInvalidToken.Code},
 		{"session token on a long-term key", wrong(alice, func(c *sigv4.Credentials) { c.SessionToken = nodeToken }), "local-1", "ssm", sigv4.ErrInvalidToken.Code},
 		{"another region", alice, "us-east-1", "ssm", "InvalidSignatureException"},
 		{"temporary: wrong secret", wrong(node, badSecret), "local-1", "ssm", sigv4.ErrMismatch.Code},

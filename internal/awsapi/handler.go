@@ -24,7 +24,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		info: RequestInfo{
 			RequestID: ssm.NewUUID(),
 			SourceIP:  sourceIP(r.RemoteAddr),
-			UserAgent: r.UserAgent(),
+			UserAgent: userAgent(r),
 			Host:      r.Host,
 		},
 	}
@@ -158,6 +158,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	}
 	// MaxBytesReader also closes the connection, so that the rest is not read.
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+}
+
+// maxUserAgent bounds what is kept of a client's name, in bytes. Those of the AWS SDKs
+// have up to 400.
+const maxUserAgent = 1024
+
+// userAgent is the client's name as text that can be kept: a header may hold any bytes.
+func userAgent(r *http.Request) string {
+	name := r.UserAgent()
+	return strings.ToValidUTF8(name[:min(len(name), maxUserAgent)], "")
 }
 
 // sourceIP is the address of a host:port without the port.

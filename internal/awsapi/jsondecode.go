@@ -58,7 +58,11 @@ func (d *jsonDecoder) value(raw json.RawMessage, s *shape, v reflect.Value, path
 		}
 		return nil
 	}
-	return jsonScalar(raw, s, v)
+	if err := jsonScalar(raw, s, v); err != nil {
+		return err
+	}
+	d.violations.text(s, v, path)
+	return nil
 }
 
 func (d *jsonDecoder) structure(raw json.RawMessage, s *shape, v reflect.Value, path string, depth int) error {
@@ -114,6 +118,7 @@ func (d *jsonDecoder) dictionary(raw json.RawMessage, s *shape, v reflect.Value,
 	}
 	v.Set(reflect.MakeMapWithSize(s.typ, len(members)))
 	for key, member := range members {
+		d.violations.key(path, key)
 		at := path + "." + key + ".member"
 		if isNull(member) {
 			d.violations.add(at, nil, "Member must not be null")

@@ -111,7 +111,11 @@ func (d *queryDecoder) value(name string, s *shape, v reflect.Value, path string
 	if !ok {
 		return ssm.Errorf("MalformedInput", "Start of structure or map found where not expected.")
 	}
-	return queryScalar(text, s, v)
+	if err := queryScalar(text, s, v); err != nil {
+		return err
+	}
+	d.violations.text(s, v, path)
+	return nil
 }
 
 func (d *queryDecoder) structure(prefix string, s *shape, v reflect.Value, path string, depth int) error {
@@ -155,6 +159,7 @@ func (d *queryDecoder) dictionary(prefix string, s *shape, v reflect.Value, path
 			d.violations.add(path+".entry", nil, "Member must not be null")
 			continue
 		}
+		d.violations.key(path, key)
 		dst := reflect.New(s.typ.Elem()).Elem()
 		if err := d.value(entry+".value", s.elem, dst, path+"."+key+".member", depth+1); err != nil {
 			return err

@@ -57,6 +57,25 @@ func (vs *violations) err(code string) error {
 	return ssm.Errorf(code, "%d validation error%s detected: %s", vs.count, plural, strings.Join(vs.texts, "; "))
 }
 
+// text checks what holds for all text: that any database can keep it. PostgreSQL takes
+// neither the character NUL nor what is no UTF-8.
+func (vs *violations) text(s *shape, v reflect.Value, path string) {
+	if s.kind == kindString && !storable(v.String()) {
+		vs.add(path, &v, "Member must be text without the character U+0000")
+	}
+}
+
+// key checks a map's key in the same way.
+func (vs *violations) key(path, key string) {
+	if v := reflect.ValueOf(key); !storable(key) {
+		vs.add(path, &v, "Map keys must be text without the character U+0000")
+	}
+}
+
+func storable(text string) bool {
+	return strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
+}
+
 // absent checks a member that is not there.
 func (vs *violations) absent(r *rule, path string) {
 	if r.required {

@@ -323,3 +323,36 @@ func TestOpenedChannelsDoNotCount(t *testing.T) {
 	silent.CloseNow()
 	o.eventually("it does no more when it is closed", counted(0))
 }
+
+// What a node says at the end of a session is foreign text: the session's row must not
+// stay live for it.
+func TestSessionEndsWhateverTheNodeSays(t *testing.T) {
+	o := open(t, Limits{Flush: 20 * time.Millisecond}, nil)
+	o.complete("Failed", "NUL \x00 and much more "+strings.Repeat("é", 1<<20))
+	o.agent.ws.CloseNow()
+	closed, err := message.ParseChannelClosed(o.client.want(message.TypeChannelClosed).Payload)
+	if err != nil || !strings.HasPrefix(closed.Output, "NUL  and much more é") || len(closed.Output) > maxOutput {
+		t.Errorf("the client is told %d bytes %.40q (%v)", len(closed.Output), closed.Output, err)
+	}
+	o.waitStatus(o.id, ssm.SessionFailed)
+	row, err := o.store.Session(t.Context(), o.id)
+	if err != nil || !strings.HasPrefix(row.Details, "NUL  and") || len(row.Details) > maxDetails {
+		t.Errorf("details of %d bytes %.40q (%v)", len(row.Details), row.Details, err)
+	}
+}
+
+// Neither does its agent's version, or an id in a path, make an error of ours.
+func TestForeignTextIsNoErrorOfOurs(t *testing.T) {
+	h := newHouse(t, Limits{})
+	path := "/v1/control-channel/" + h.nodeID
+	h.dial(path, &h.node, message.OpenControlChannel{TokenValue: h.token(path), AgentVersion: "3\x00" + strings.Repeat("1", 5000), PlatformType: "linux"})
+	h.eventually("the node is connected", func() bool {
+		n, err := h.store.Node(t.Context(), h.nodeID)
+		return err == nil && n.Connected(time.Now())
+	})
+	for _, id := range []string{"%00", "%ff", "alice-%00"} {
+		if status, body := h.create("/v1/data-channel/"+id, &h.node, "{}"); status != http.StatusBadRequest || !strings.Contains(body, sessionEndedText) {
+			t.Errorf("%s: %d %s", id, status, body)
+		}
+	}
+}

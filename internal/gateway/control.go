@@ -94,7 +94,7 @@ func (c *control) serve(ctx context.Context) error {
 	defer stop()
 
 	now := time.Now()
-	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, open.AgentVersion, platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
+	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, foreignText(open.AgentVersion, maxAgentVersion), platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
 		return err
 	}
 	g.mu.Lock()
@@ -307,7 +307,7 @@ func (c *control) completed(ctx context.Context, done message.TaskComplete) {
 	s, err := c.g.sessionOf(ctx, done.TaskId, c.nodeID)
 	if err != nil {
 		if !ssm.IsCode(err, ssm.CodeDoesNotExist) && !errors.Is(err, store.ErrNotFound) {
-			c.g.logger.Warn("task completion not noted", "node_id", c.nodeID, "session_id", done.TaskId, "error", err)
+			c.complain("task completion not noted", err)
 		}
 		return
 	}

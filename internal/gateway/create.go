@@ -93,7 +93,8 @@ func (g *Gateway) find(ctx context.Context, id string) (store.Session, *session,
 		return s.row, s, nil
 	}
 	row, err := g.cfg.Store.Session(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !row.Status.Active() {
+	// An id that cannot be one (invalid text) is as unknown as any other.
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) || err == nil && !row.Status.Active() {
 		return store.Session{}, nil, over
 	}
 	return row, nil, err

@@ -190,7 +190,8 @@ func (s *session) completed(done message.TaskComplete) {
 	if s.complete != nil {
 		return
 	}
-	r := &result{at: time.Now(), status: ssm.SessionTerminated, output: done.Output, details: done.Output}
+	r := &result{at: time.Now(), status: ssm.SessionTerminated,
+		output: foreignText(done.Output, maxOutput), details: foreignText(done.Output, maxDetails)}
 	if done.FinalTaskStatus == "Failed" {
 		r.status = ssm.SessionFailed
 	}
