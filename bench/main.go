@@ -97,6 +97,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
+	code, ran, note := inEmptyHome()
+	if ran {
+		os.Exit(code)
+	}
+	if note != "" {
+		fmt.Fprintln(os.Stderr, "note:", note)
+	}
 	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
