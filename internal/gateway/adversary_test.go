@@ -356,3 +356,22 @@ func TestForeignTextIsNoErrorOfOurs(t *testing.T) {
 		}
 	}
 }
+
+// A session whose worker died with nobody to tell of it ends soon after its node is back,
+// and the node is told, in case something of it is left.
+func TestSessionWhoseWorkerIsGoneEnds(t *testing.T) {
+	o := open(t, Limits{NodeGone: 200 * time.Millisecond}, nil)
+	o.close()
+	o.open()
+	client := o.house.client(o.id, o.resume(o.id))
+	control := o.house.control()
+	got, err := message.ParseChannelClosed(control.want(message.TypeChannelClosed).Payload)
+	if err != nil || got.SessionId != o.id {
+		t.Fatalf("the node is told %+v (%v)", got, err)
+	}
+	got, err = message.ParseChannelClosed(client.want(message.TypeChannelClosed).Payload)
+	if err != nil || got.Output != nodeLost {
+		t.Fatalf("the client is told %+v (%v)", got, err)
+	}
+	o.waitStatus(o.id, ssm.SessionFailed)
+}

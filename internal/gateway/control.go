@@ -34,6 +34,7 @@ type control struct {
 	cancel context.CancelCauseFunc
 	// noted says that the store knows of this channel. Guarded by Gateway.mu.
 	noted bool
+	since time.Time // of noted; guarded likewise
 	// gone is closed when nothing of this channel will be done any more. A newer one of
 	// the same node waits for it, so that their words to the store and the fabric do not
 	// cross.
@@ -98,7 +99,7 @@ func (c *control) serve(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
-	c.noted = true
+	c.noted, c.since = true, now
 	g.mu.Unlock()
 	g.logger.Info("control channel opened", "node_id", c.nodeID, "remote", c.wire.remote, "agent_version", open.AgentVersion)
 	if err := c.catchUp(ctx); err != nil {
@@ -175,6 +176,7 @@ func (c *control) catchUp(ctx context.Context) error {
 	}
 	c.g.mu.Unlock()
 	for _, s := range mine {
+		s.poke() // a deadline may depend on this channel
 		start, terminate := s.owedToNode()
 		var err error
 		switch {

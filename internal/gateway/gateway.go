@@ -47,6 +47,10 @@ type Limits struct {
 	// NodeLost is how long a session waits for a node that lost its connection.
 	// Default 15 min.
 	NodeLost time.Duration
+	// NodeGone is the same for a node whose control channel is open: its session's
+	// worker, which tries again every few seconds, must have died with nobody to tell
+	// of it. Default 60 s.
+	NodeGone time.Duration
 	// Flush is how long the last output may take to be acknowledged at the end of a
 	// session. Default 2 s.
 	Flush time.Duration
@@ -70,6 +74,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.NodeOpens, 30*time.Second)
 	set(&l.ClientOpens, 60*time.Second)
 	set(&l.NodeLost, 15*time.Minute)
+	set(&l.NodeGone, 60*time.Second)
 	set(&l.Flush, 2*time.Second)
 	set(&l.Linger, 60*time.Second)
 	set(&l.Stop, 5*time.Second)
@@ -229,6 +234,17 @@ func (g *Gateway) connectedNodes() map[string]*control {
 		}
 	}
 	return noted
+}
+
+// connectedSince says since when a node's control channel has been open here; zero if
+// it is not.
+func (g *Gateway) connectedSince(nodeID string) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.nodes[nodeID]; c != nil && c.noted {
+		return c.since
+	}
+	return time.Time{}
 }
 
 // renewLeases keeps saying, in one statement for all nodes, that their control channels

@@ -234,14 +234,17 @@ func (s *session) run() {
 		case <-timer.C:
 		case <-s.wake:
 		}
+		nodeSince := s.g.connectedSince(s.row.NodeID)
 		s.mu.Lock()
-		next := s.step(time.Now())
+		next := s.step(time.Now(), nodeSince)
 		status, final := s.status(), s.final
 		over := s.done(time.Now())
 		if over {
 			s.ended = true
 		}
-		tellNode := s.stopping != nil && !toldNode
+		// Also a node that never opened the session, or lost it: a stock agent's worker
+		// otherwise runs on for good (protocol.md §13.4).
+		tellNode := !toldNode && s.complete == nil && (s.stopping != nil || s.final != nil)
 		s.mu.Unlock()
 
 		if tellNode {
@@ -260,8 +263,8 @@ func (s *session) run() {
 }
 
 // step moves the session on and returns how long until it must be looked at again.
-// s.mu is held.
-func (s *session) step(now time.Time) time.Duration {
+// nodeSince is since when the node's control channel has been open here. s.mu is held.
+func (s *session) step(now, nodeSince time.Time) time.Duration {
 	next := time.Minute
 	due := func(at time.Time) bool {
 		left := at.Sub(now)
@@ -296,7 +299,8 @@ func (s *session) step(now time.Time) time.Duration {
 			if due(s.began.Add(l.NodeOpens)) {
 				s.finalize(&result{status: ssm.SessionFailed, details: neverOpened, output: neverOpened}, now)
 			}
-		case s.agent.link == nil && due(s.agent.lostAt.Add(l.NodeLost)):
+		case s.agent.link == nil && (due(s.agent.lostAt.Add(l.NodeLost)) ||
+			!nodeSince.IsZero() && due(later(s.agent.lostAt, nodeSince).Add(l.NodeGone))):
 			s.finalize(&result{status: ssm.SessionFailed, details: nodeLost, output: nodeLost}, now)
 		}
 	}
@@ -326,6 +330,13 @@ func (s *session) step(now time.Time) time.Duration {
 		s.client.link.poke()
 	}
 	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // done says whether the client has had its last line or will not get it any more.
