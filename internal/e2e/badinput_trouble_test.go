@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,4 +140,52 @@ func TestStopUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	session.until(t, "after the stop\n", nil)
+}
+
+// TestClientAwayAtTheEnd ends a session while its client has no way to the server. What
+// the shell said last waits for it.
+func TestClientAwayAtTheEnd(t *testing.T) {
+	c := clis(t)[0]
+	d := deploy(t, 0)
+	r := join(t, d, c)
+	session := r.pipe(t, c)
+	const size = 2 << 20
+	fmt.Fprintf(session.stdin, "stty raw -echo; printf 'BEG''IN'; head -c 1; sleep 1; head -c %d /dev/zero | tr '\\0' y; exit\n", size)
+	session.until(t, "BEGIN", nil)
+	if _, err := session.stdin.Write([]byte("!")); err != nil {
+		t.Fatal(err)
+	}
+	session.until(t, "!", nil)
+	r.toService.listener.Close()
+	r.toService.cut()
+	eventually(t, "the shell has ended", func() bool {
+		text, err := os.ReadFile(r.log.Name())
+		return err == nil && strings.Contains(string(text), `msg="session ended"`)
+	})
+	back, err := net.Listen("tcp", r.toService.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { back.Close() })
+	go func() {
+		for {
+			in, err := back.Accept()
+			if err != nil {
+				return
+			}
+			go r.toService.serve(in)
+		}
+	}()
+	rest, err := io.ReadAll(session.stdout)
+	if err != nil {
+		t.Error(err)
+	}
+	rest = append(session.rest, rest...)
+	if n := bytes.Count(rest, []byte("y")); n != size {
+		t.Errorf("%d of %d bytes came, then %q", n, size, tail(strings.TrimLeft(string(rest), "y"), 300))
+	}
+	if err := session.cmd.Wait(); err != nil {
+		t.Errorf("the client ended with %v", err)
+	}
+	d.stop(syscall.SIGTERM)
 }
