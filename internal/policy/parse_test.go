@@ -103,6 +103,7 @@ func TestMalformedPolicyIsRefused(t *testing.T) {
 		{"trust: resource", managed(`{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"}`), Trust, "Has prohibited field Resource"},
 		{"trust: no principal", managed(`{"Effect":"Allow","Action":"sts:AssumeRole"}`), Trust, "Missing required field Principal"},
 		{"trust: other action", managed(`{"Effect":"Allow","Principal":"*","Action":"s3:Get"}`), Trust, "AssumeRole policy may only specify STS AssumeRole actions."},
+		{"trust: every action of STS", managed(`{"Effect":"Allow","Principal":"*","Action":"sts:*"}`), Trust, "AssumeRole policy may only specify STS AssumeRole actions."},
 		{"trust: NotAction", managed(`{"Effect":"Allow","Principal":"*","NotAction":"sts:AssumeRole"}`), Trust, "AssumeRole policy may only specify STS AssumeRole actions."},
 		{"trust: group", managed(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:group/g"},"Action":"sts:AssumeRole"}`), Trust, `Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:group/g"`},
 		{"trust: wildcard user", managed(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/*"},"Action":"sts:AssumeRole"}`), Trust, `Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:user/*"`},
