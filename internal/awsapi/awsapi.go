@@ -167,6 +167,7 @@ type Handler struct {
 	services   []Service
 	operations map[operationKey]*Operation
 	known      map[operationKey]bool
+	bodies     budget // what requests under way hold
 }
 
 type operationKey struct{ service, name string }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"reflect"
@@ -81,12 +80,13 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return statusOnly(http.StatusUnsupportedMediaType, "UnsupportedMediaType")
 	}
-	body, err := readBody(w, r, c.handler.cfg.MaxBody)
+	body, release, err := c.handler.readBody(w, r)
+	defer release()
+	if errors.Is(err, errBodyTooLarge) {
+		return statusOnly(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge")
+	}
 	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return statusOnly(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge")
-		}
-		return c.failed(ssm.Errorf(codeSerialization, "The request body could not be read."))
+		return c.failed(err)
 	}
 	in, err := c.route(r, body)
 	if err != nil {
@@ -149,15 +149,6 @@ func (c *call) serviceOrSSM() *Service {
 		return c.service
 	}
 	return &Service{SigningName: "ssm", Protocol: JSON, InternalCode: ssm.CodeInternal}
-}
-
-// readBody reads a body of known or unknown length up to limit.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.Body == nil {
-		return nil, nil
-	}
-	// MaxBytesReader also closes the connection, so that the rest is not read.
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }
 
 // maxUserAgent bounds what is kept of a client's name, in bytes. Those of the AWS SDKs
