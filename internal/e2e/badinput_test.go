@@ -149,7 +149,7 @@ func TestBadInput(t *testing.T) {
 		terminate(started.SessionID)
 		p.closedByServer(ws, "TerminateSession")
 		eventually(t, "the session is in the history", func() bool { return p.session("History", started.SessionID) != nil })
-		terminate(started.SessionID)
+		p.terminate(started.SessionID)
 		var out struct{ SessionId, TokenValue, StreamUrl *string }
 		d.mustJSON(c, &out, "ssm", "resume-session", "--session-id", started.SessionID)
 		if out.SessionId == nil || *out.SessionId != started.SessionID || out.TokenValue != nil || out.StreamUrl != nil {

@@ -18,6 +18,7 @@ import (
 
 // TestFullDiskOnTheNode opens a session on a node that cannot write a byte.
 func TestFullDiskOnTheNode(t *testing.T) {
+	usePlainPrograms(t) // quicker; other tests watch this for races
 	c := clis(t)[0]
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
@@ -145,11 +146,12 @@ func TestStopUnderLoad(t *testing.T) {
 // TestClientAwayAtTheEnd ends a session while its client has no way to the server. What
 // the shell said last waits for it.
 func TestClientAwayAtTheEnd(t *testing.T) {
+	usePlainPrograms(t) // quicker; other tests watch this for races
 	c := clis(t)[0]
 	d := deploy(t, 0)
 	r := join(t, d, c)
 	session := r.pipe(t, c)
-	const size = 2 << 20
+	const size = 512 << 10 // below what may be under way, or the shell waits for the client
 	fmt.Fprintf(session.stdin, "stty raw -echo; printf 'BEG''IN'; head -c 1; sleep 1; head -c %d /dev/zero | tr '\\0' y; exit\n", size)
 	session.until(t, "BEGIN", nil)
 	if _, err := session.stdin.Write([]byte("!")); err != nil {
