@@ -62,7 +62,7 @@ func (p *parser) effectAndTests(d *draft, variables bool) *SyntaxError {
 		return p.fault(d.effect.start, d.path+".Effect", textLegacy, "Effect is written Allow or Deny, with one capital")
 	}
 	for _, dt := range d.tests {
-		t := test{op: dt.op, name: dt.name, key: fold(dt.name), operands: make([]operand, 0, len(dt.values))}
+		t := test{op: dt.op, name: dt.name, key: intern(fold(dt.name)), operands: make([]operand, 0, len(dt.values))}
 		for _, n := range dt.values {
 			o, err := compileOperand(dt.op, n.text, variables)
 			if err != nil {

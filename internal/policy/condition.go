@@ -2,11 +2,11 @@ package policy
 
 // test is one key under one operator of a Condition element.
 type test struct {
-	op       operator
-	name     string // the key as written
 	key      string // folded
 	operands []operand
 	vars     bool // an operand has variables
+	op       operator
+	name     string // the key as written
 }
 
 // eachVariable calls f with every variable in the values.
@@ -84,6 +84,19 @@ func (t *test) holds(e *evaluation, effect Effect) bool {
 
 // matchesAny reports whether a value of the request matches one of the policy's.
 func (t *test) matchesAny(e *evaluation, text string) bool {
+	if t.op.family == familyString || t.op.family == familyLike { // most conditions; there is nothing to read
+		for i := range t.operands {
+			if t.operands[i].pattern.match(e, text) {
+				return true
+			}
+		}
+		return false
+	}
+	return t.matchesTyped(e, text)
+}
+
+// matchesTyped is matchesAny for operators that read the request's value as something else than text.
+func (t *test) matchesTyped(e *evaluation, text string) bool {
 	r := t.op.read(text)
 	for i := range t.operands {
 		if t.op.match(e, &t.operands[i], &r) {

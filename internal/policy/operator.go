@@ -60,12 +60,12 @@ func (r relation) holds(compared int) bool {
 
 // operator is a condition operator with its affixes.
 type operator struct {
-	name     string // as written
 	family   family
 	relation relation
 	negated  bool
 	ifExists bool
 	set      quantifier
+	name     string // as written
 }
 
 // parseOperator reads the name of an operator; ok is false if there is no such operator.
@@ -141,8 +141,8 @@ func parseOrdered(op operator, base string) (operator, bool) {
 
 // operand is one value of a policy, compiled for its operator. Only the operator's own field is set.
 type operand struct {
-	text    string // as written
-	pattern pattern
+	pattern pattern // first: it is what most conditions have
+	text    string  // as written
 	arn     *arnPattern
 	number  decimal
 	date    moment
@@ -188,8 +188,6 @@ func compileOperand(op operator, text string, variables bool) (operand, error) {
 // request that cannot be read as the operator's type matches nothing.
 func (op *operator) match(e *evaluation, v *operand, r *requestValue) bool {
 	switch op.family {
-	case familyString, familyLike:
-		return v.pattern.match(e, r.text)
 	case familyFold:
 		return v.pattern.equalFold(e, r.text)
 	case familyARN:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+	"unique"
 )
 
 // pieceKind is what one piece of a pattern stands for.
@@ -31,13 +32,14 @@ type shape uint8
 const (
 	exact    shape = iota // text alone
 	prefix                // text, then anything
+	suffix                // anything, then text
 	anything              // whatever it is
 	complex               // pieces
 )
 
 // pattern is a compiled text with wildcards and variables.
 type pattern struct {
-	text   string // what shape exact and prefix compare with
+	text   string // what shapes exact, prefix and suffix compare with
 	pieces []piece
 	shape  shape
 	vars   bool // pieces has variables
@@ -92,11 +94,13 @@ func compilePattern(text string, rules patternRules) (pattern, error) {
 	case len(pieces) == 0:
 		p.shape = exact
 	case len(pieces) == 1 && pieces[0].kind == literal:
-		p.shape, p.text = exact, pieces[0].text
+		p.shape, p.text = exact, intern(pieces[0].text)
 	case len(pieces) == 1 && pieces[0].kind == anyText:
 		p.shape = anything
 	case len(pieces) == 2 && pieces[0].kind == literal && pieces[1].kind == anyText:
-		p.shape, p.text = prefix, pieces[0].text
+		p.shape, p.text = prefix, intern(pieces[0].text)
+	case len(pieces) == 2 && pieces[0].kind == anyText && pieces[1].kind == literal:
+		p.shape, p.text = suffix, intern(pieces[1].text)
 	default:
 		p.shape, p.pieces = complex, pieces
 	}
@@ -120,7 +124,7 @@ func readVariable(text string) (piece, int, error) {
 	if v.text == "" || strings.ContainsAny(v.text, "${}*?'\"") {
 		return piece{}, 0, fmt.Errorf("%q is not the name of a variable", name)
 	}
-	v.key = fold(v.text)
+	v.key = intern(fold(v.text))
 	if hasDefault {
 		rest = strings.TrimSpace(rest)
 		if len(rest) < 2 || rest[0] != '\'' || rest[len(rest)-1] != '\'' || strings.Contains(rest[1:len(rest)-1], "'") {
@@ -152,18 +156,25 @@ func variableEnd(text string) int {
 const maxInlineVariables = 8
 
 // match reports whether the whole of text matches. A variable without a value makes a pattern match nothing.
-//
-// The work is at most len(text) times the pattern's length: each stretch between two stars is tried at its
-// leftmost place only, and never moved again.
 func (p *pattern) match(e *evaluation, text string) bool {
 	switch p.shape {
 	case exact:
 		return text == p.text
 	case prefix:
 		return strings.HasPrefix(text, p.text)
+	case suffix:
+		return strings.HasSuffix(text, p.text)
 	case anything:
 		return true
 	}
+	return p.matchComplex(e, text)
+}
+
+// matchComplex matches a pattern of several pieces.
+//
+// The work is at most len(text) times the pattern's length: each stretch between two stars is tried at its
+// leftmost place only, and never moved again.
+func (p *pattern) matchComplex(e *evaluation, text string) bool {
 	var space [maxInlineVariables]string
 	vars := space[:0]
 	if p.vars {
@@ -301,6 +312,10 @@ func findStretch(stretch []piece, vars []string, text string) (rest string, ok b
 		text = text[n:]
 	}
 }
+
+// intern returns the one copy of a text that all policies share: they name the same few actions, segments and
+// keys, and equal texts at one address compare without being read.
+func intern(text string) string { return unique.Make(text).Value() }
 
 // fold is the form in which the names of context keys are compared.
 func fold(name string) string { return strings.ToLower(name) }

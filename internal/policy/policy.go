@@ -82,13 +82,15 @@ type Position struct{ Line, Column int }
 
 // Policy is one policy, read and compiled. It is immutable.
 type Policy struct {
-	kind       Kind
-	version    string // as written; empty if absent
-	id         string
-	hasID      bool
-	statements []Statement
-	size       int
+	// What a decision looks at stands first, here and in Statement: with many policies, reading memory is the cost.
 	actions    actionMask // of all statements
+	statements []Statement
+
+	kind    Kind
+	version string // as written; empty if absent
+	id      string
+	hasID   bool
+	size    int
 }
 
 // Kind returns what the policy was parsed as.
@@ -113,17 +115,18 @@ func (p *Policy) Statements() []Statement { return p.statements }
 
 // Statement is one statement of a policy.
 type Statement struct {
-	actions    actionMask
-	effect     Effect
-	notAction  bool
-	notRes     bool
-	notPrin    bool
-	hasRes     bool // trust policies have no resources: they match every one
-	hasPrin    bool
-	action     []pattern // lower case
-	resource   []resourcePattern
-	tests      []test
-	principal  []principalPattern
+	actions   actionMask
+	effect    Effect
+	notAction bool
+	notRes    bool
+	notPrin   bool
+	hasRes    bool // trust policies have no resources: they match every one
+	hasPrin   bool
+	action    []pattern // lower case
+	resource  []resourcePattern
+	tests     []test
+	principal []principalPattern
+
 	sid        string
 	hasSid     bool
 	index      int

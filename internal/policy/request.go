@@ -97,21 +97,30 @@ type Request struct {
 
 // evaluation is the state of one decision. It lives on the stack.
 type evaluation struct {
-	principal *Principal
-	context   Context
-	action    string // folded
-	mask      actionMask
-	names     []resourceName
-	space     [2]resourceName // for names
-	now       time.Time
-	time      [2][1]string // CurrentTime and EpochTime, made when asked for
-	trace     bool
-	matched   []Match
-	missing   []string
+	principal  *Principal
+	context    Context
+	action     string // folded
+	mask       actionMask
+	names      []resourceName
+	space      [2]resourceName // for names
+	now        time.Time
+	time       [2][1]string // CurrentTime and EpochTime, made when asked for
+	lastKey    string       // the key asked for last, and its values
+	lastValues []string
+	trace      bool
+	matched    []Match
+	missing    []string
 }
 
 // values returns a key's values; none if it is absent.
 func (e *evaluation) values(key string) []string {
+	if key != e.lastKey { // policies of one principal often test the same key
+		e.lastKey, e.lastValues = key, e.find(key)
+	}
+	return e.lastValues
+}
+
+func (e *evaluation) find(key string) []string {
 	if v := e.context[key]; len(v) > 0 {
 		return v
 	}
