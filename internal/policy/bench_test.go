@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -74,5 +76,39 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse(text, Managed); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestNoAllocationPerStatement counts the allocations of decisions with few and with many statements of every kind.
+func TestNoAllocationPerStatement(t *testing.T) {
+	const conditions = `"StringEquals":{"aws:username":["${x:absent}","${aws:PrincipalTag/team}"]},"StringNotEqualsIgnoreCase":{"aws:UserAgent":"${aws:username}"},
+		"StringNotLike":{"aws:userid":"${aws:username}*?*"},"NumericLessThan":{"aws:EpochTime":"2e9"},"DateLessThan":{"aws:CurrentTime":"2030-01-01T00:00:00Z"},
+		"Bool":{"aws:SecureTransport":"true"},"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]},"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/${aws:username}"},
+		"BinaryEqualsIfExists":{"x:b":"QQ=="},"ForAllValues:StringLike":{"aws:TagKeys":["*a?"]},"Null":{"aws:TokenIssueTime":"true"}`
+	statement := func(i int) string {
+		// The operators are tried in the order of the text, so each statement moves another one to the front.
+		list := regexp.MustCompile(`,\s*"`).Split(strings.TrimPrefix(conditions, `"`), -1)
+		var kept []string
+		for _, c := range list {
+			if strings.Contains(c, `":{`) {
+				kept = append(kept, `"`+c)
+			} else {
+				kept[len(kept)-1] += `,"` + c
+			}
+		}
+		i %= len(kept)
+		return `{"Effect":"Deny","Action":["ssm:?tart*n","*:x"],"NotResource":["arn:aws:s3:::${aws:username}*","arn:aws:ec2:*:*:instance/${aws:username}?"],"Condition":{` +
+			strings.Join(append(slices.Clone(kept[i:]), kept[:i]...), ",") + `}}`
+	}
+	count := func(n int) float64 {
+		r := benchRequest()
+		for i := range n {
+			r.Identity = append(r.Identity, Source{Policy: mustParse(t, managed(statement(i)), Inline)})
+		}
+		return testing.AllocsPerRun(20, func() { Evaluate(r) })
+	}
+	few, many := count(11), count(1100)
+	if many > few {
+		t.Errorf("%v allocations with 11 statements, %v with 1,100", few, many)
 	}
 }
