@@ -375,3 +375,29 @@ func TestSessionWhoseWorkerIsGoneEnds(t *testing.T) {
 	}
 	o.waitStatus(o.id, ssm.SessionFailed)
 }
+
+// A node that is gone without a word, with something written to it on the way, is noticed
+// by its silence.
+func TestNodeThatAnswersNoPingIsNotConnected(t *testing.T) {
+	h := newHouse(t, Limits{Ping: 20 * time.Millisecond, Pong: 100 * time.Millisecond})
+	control := h.control()
+	// The peer answers pings only while it reads: for as long as it does it stays.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	reading := make(chan error, 1)
+	go func() { _, _, err := control.ws.Read(ctx); reading <- err }()
+	select {
+	case <-reading:
+		if ctx.Err() == nil {
+			t.Fatal("a node that answers was dropped")
+		}
+	case <-time.After(500 * time.Millisecond):
+	}
+	if n, err := h.store.Node(t.Context(), h.nodeID); err != nil || !n.Connected(time.Now()) {
+		t.Fatalf("a node that answers is not connected (%v)", err)
+	}
+	h.eventually("the node is not connected", func() bool { // once the read above has ended
+		n, err := h.store.Node(t.Context(), h.nodeID)
+		return err == nil && !n.Connected(time.Now())
+	})
+}

@@ -46,7 +46,10 @@ type control struct {
 // maxComplaints bounds what one control channel puts into the log about its frames.
 const maxComplaints = 5
 
-var errNewerChannel = errors.New("the node opened a newer control channel")
+var (
+	errNewerChannel = errors.New("the node opened a newer control channel")
+	errNoPong       = errors.New("the node does not answer pings")
+)
 
 // openControlChannel serves a node's control channel until it ends. The newest wins:
 // an older one of the same node is closed.
@@ -105,6 +108,12 @@ func (c *control) serve(ctx context.Context) error {
 	if err := c.catchUp(ctx); err != nil {
 		return err
 	}
+	pinging := make(chan struct{})
+	go func() {
+		defer close(pinging)
+		c.ping(ctx)
+	}()
+	defer func() { c.cancel(nil); <-pinging }()
 	for {
 		frame, err := c.wire.read(ctx)
 		if err != nil {
@@ -115,6 +124,26 @@ func (c *control) serve(ctx context.Context) error {
 		}
 		if err := c.handle(ctx, frame); err != nil {
 			return err
+		}
+	}
+}
+
+// ping drops the channel of a node that is gone without a word. TCP's own keepalive does
+// not do: it is silent as long as anything that was written waits for its
+// acknowledgement, which is then repeated for a quarter of an hour. Stock agents answer
+// pings (agent-control-plane.md §3.4); one that does not read would get no task either.
+func (c *control) ping(ctx context.Context) {
+	tick := time.NewTicker(c.g.limits.Ping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := c.wire.ping(ctx, c.g.limits.Pong); err != nil {
+			c.cancel(errNoPong) // without effect if something else ended it
+			return
 		}
 	}
 }

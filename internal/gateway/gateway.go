@@ -60,6 +60,10 @@ type Limits struct {
 	// Stop is how long a node may take to end a session it was told to end.
 	// Default 5 s.
 	Stop time.Duration
+	// Ping is how often a node is asked on its control channel whether it is there, and
+	// Pong how long it may take to answer: together what it takes to notice a node that
+	// lost its power. Defaults 8 s and 12 s.
+	Ping, Pong time.Duration
 	// Lease is how long a node counts as connected without news of the gateway that
 	// holds its control channel. Default 15 s; renewed at a third of it.
 	Lease time.Duration
@@ -78,6 +82,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Flush, 2*time.Second)
 	set(&l.Linger, 60*time.Second)
 	set(&l.Stop, 5*time.Second)
+	set(&l.Ping, 8*time.Second)
+	set(&l.Pong, 12*time.Second)
 	set(&l.Lease, 15*time.Second)
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -78,6 +79,13 @@ func (w *wire) read(ctx context.Context) ([]byte, error) {
 // write sends one binary message. When ctx ends first the connection is closed.
 func (w *wire) write(ctx context.Context, frame []byte) error {
 	return w.ws.Write(ctx, websocket.MessageBinary, frame)
+}
+
+// ping asks the peer for a pong and waits for it; somebody must be reading.
+func (w *wire) ping(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return w.ws.Ping(ctx)
 }
 
 // close drops the connection without waiting for the peer: neither stock peer answers a
