@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -65,6 +66,7 @@ var (
 	ssmTimeType     = reflect.TypeFor[ssm.Time]()
 	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 	marshalerType   = reflect.TypeFor[json.Marshaler]()
+	logValuerType   = reflect.TypeFor[slog.LogValuer]()
 )
 
 // newShape works out the shape of a struct type, with the rules of its constraint
@@ -153,6 +155,9 @@ func lowerFirst(name string) string {
 	return string(unicode.ToLower(r)) + name[n:]
 }
 
+// unicodeEscape is a character in a pattern of the model that Go writes in another way.
+var unicodeEscape = regexp.MustCompile(`\\u([0-9A-F]{4})`)
+
 // parseRule reads a constraint tag: words "required", "len=MIN..MAX",
 // "range=MIN..MAX" (MAX may be left out), "pattern=NAME" of [ssm.Patterns] and
 // "enum=NAME" of [ssm.Enums]. On a list, pattern and enum are for its members. The
@@ -178,7 +183,7 @@ func parseRule(tag string, all bool) (rule, error) {
 			}
 			r.patternText = text
 			if all {
-				r.pattern, err = regexp.Compile(`\A(?:` + text + `)\z`)
+				r.pattern, err = regexp.Compile(`\A(?:` + unicodeEscape.ReplaceAllString(text, `\x{$1}`) + `)\z`)
 			}
 		case "enum":
 			if r.enum = ssm.Enums[value]; r.enum == nil {

@@ -38,6 +38,9 @@ func (vs *violations) add(path string, value *reflect.Value, constraint string) 
 	text := "Value null"
 	if value != nil {
 		text = "Value '" + valueText(*value) + "'"
+		if value.Type().Implements(logValuerType) { // a secret, which must not be repeated
+			text = "Value"
+		}
 	}
 	if len(path) > maxValueText { // a map's key is foreign text
 		path = strings.ToValidUTF8(path[:maxValueText], "") + "..."
