@@ -36,6 +36,9 @@ type config struct {
 	TLS      tlsConfig      `yaml:"tls" doc:"A certificate of your own instead of one from the private CA."`
 	NATS     natsConfig     `yaml:"nats" doc:"Delivery between the servers of a cluster."`
 
+	Sessions sessionConfig `yaml:"sessions" doc:"What sessions are held to."`
+	Audit    auditConfig   `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
+
 	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
 
 	Log logConfig `yaml:"log" doc:"The server's log goes to standard error."`
@@ -54,6 +57,23 @@ type natsConfig struct {
 	URL string `yaml:"url" doc:"URL of a NATS server, such as \"nats://10.0.0.5:4222\". Empty: NATS inside this process, without a port; enough for one server."`
 }
 
+type sessionConfig struct {
+	DocumentAccessCheck string `yaml:"document_access_check" doc:"strict: ssm:StartSession must be allowed on the target and on the session document, also on the default one. classic, as AWS had it before 2024: who names no document needs permission for the target only, unless the statement that allows it tests ssm:SessionDocumentAccessCheck."`
+	LockOut             string `yaml:"lock_out" doc:"What happens to a running session whose starter may no longer start it, because a policy, a group or a user changed. manual: it goes on, and cannot be resumed without permission; sekisho:EndUnauthorizedSessions ends it. automatic: it is ended within seconds."`
+}
+
+// The words of sessionConfig.
+const (
+	accessStrict     = "strict"
+	accessClassic    = "classic"
+	lockOutManual    = "manual"
+	lockOutAutomatic = "automatic"
+)
+
+type auditConfig struct {
+	Retention time.Duration `yaml:"retention" doc:"How long events are kept; CloudTrail's event history has 90 days. 0s keeps them for ever."`
+}
+
 type logConfig struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error."`
 	Format string `yaml:"format" doc:"text or json."`
@@ -66,6 +86,8 @@ func defaultConfig() config {
 		Listen:    defaultListen,
 		Region:    defaultRegion,
 		Database:  databaseConfig{DSN: "sqlite:sekisho.db"},
+		Sessions:  sessionConfig{DocumentAccessCheck: accessStrict, LockOut: lockOutManual},
+		Audit:     auditConfig{Retention: 90 * 24 * time.Hour},
 		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
 		Log:       logConfig{Level: "info", Format: "text"},
 	}
@@ -190,6 +212,15 @@ func (c *config) check() error {
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return errors.New("tls: certificate and key belong together, one of them is empty")
+	}
+	if a := c.Sessions.DocumentAccessCheck; a != accessStrict && a != accessClassic {
+		return fmt.Errorf("sessions.document_access_check: %q is neither strict nor classic", a)
+	}
+	if l := c.Sessions.LockOut; l != lockOutManual && l != lockOutAutomatic {
+		return fmt.Errorf("sessions.lock_out: %q is neither manual nor automatic", l)
+	}
+	if r := c.Audit.Retention; r != 0 && r < time.Hour {
+		return fmt.Errorf("audit.retention: %s is below an hour; 0s keeps events for ever", r)
 	}
 	if c.ClockSkew < time.Second || c.ClockSkew > 24*time.Hour {
 		return fmt.Errorf("clock_skew: %s is not between 1s and 24h", c.ClockSkew)

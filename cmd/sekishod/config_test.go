@@ -45,6 +45,8 @@ func TestDescribedConfigIsReadBack(t *testing.T) {
 		Database:  databaseConfig{DSN: "postgres://u@h/日本?sslmode=require"},
 		TLS:       tlsConfig{Certificate: "c.pem", Key: "k: pem"},
 		NATS:      natsConfig{URL: "nats://h:4222"},
+		Sessions:  sessionConfig{DocumentAccessCheck: accessClassic, LockOut: lockOutAutomatic},
+		Audit:     auditConfig{Retention: 36 * time.Hour},
 		ClockSkew: 90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
 	}
 	for name, cfg := range map[string]config{"default": defaultConfig(), "special": special} {
@@ -93,6 +95,9 @@ func TestBadConfigIsRefused(t *testing.T) {
 		{"database", "database:\n  dsn: mysql://secret@x\n", "database.dsn: "},
 		{"half a certificate", "tls:\n  certificate: a.pem\n", "tls: "},
 		{"skew", "clock_skew: 0s\n", "clock_skew: "},
+		{"access check", "sessions: {document_access_check: lenient}\n", "sessions.document_access_check: \"lenient\" is neither"},
+		{"lock-out", "sessions: {lock_out: never}\n", "sessions.lock_out: \"never\" is neither"},
+		{"audit retention", "audit: {retention: 1m}\n", "audit.retention: 1m0s is below an hour"},
 		{"level", "log:\n  level: loud\n", "log.level: "},
 		{"format", "log:\n  format: xml\n", "log.format: "},
 	} {

@@ -37,7 +37,8 @@ func (e devEnvironment) script() string {
 	export("SSL_CERT_FILE", e.CABundle)
 	b.WriteString("# What would win over these, or send the requests elsewhere.\n" +
 		"unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE\n" +
-		"unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_ENDPOINT_URL_SSM AWS_ENDPOINT_URL_STS\n")
+		"unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_ENDPOINT_URL_SSM AWS_ENDPOINT_URL_STS\n" +
+		"unset AWS_ENDPOINT_URL_IAM AWS_ENDPOINT_URL_CLOUDTRAIL\n")
 	export("SEKISHO_CONSOLE_URL", e.URL+"/")
 	export("SEKISHO_ADMIN_PASSWORD", e.Admin.Password)
 	if e.NodeID == "" {
