@@ -1,5 +1,5 @@
 // Package awsapi speaks the two request protocols of AWS that the project serves,
-// AWS JSON 1.1 (ssm, logs, kms, ec2messages) and Query (sts, iam): it finds service
+// AWS JSON 1.1 (ssm, logs, kms, ec2messages, cloudtrail) and Query (sts, iam): it finds service
 // and operation, has the caller authenticated, decodes and validates the input, calls
 // the operation's function and encodes answer or error, with a request id for each.
 //
@@ -37,7 +37,8 @@ const (
 type Service struct {
 	SigningName    string // in the credential scope: "ssm"
 	Protocol       Protocol
-	TargetPrefix   string // JSON: before the dot of X-Amz-Target, "AmazonSSM"
+	TargetPrefix   string // JSON: before the last dot of X-Amz-Target, "AmazonSSM"
+	ShortPrefix    string // JSON: another TargetPrefix, which some clients send; may be empty
 	Version        string // Query: the parameter Version, "2011-06-15"
 	Namespace      string // Query: of the answer's root element
 	InternalCode   string // code of our own faults; "InternalFailure" when empty
@@ -52,6 +53,8 @@ func Services() []Service {
 		{SigningName: "ec2messages", Protocol: JSON, TargetPrefix: "EC2WindowsMessageDeliveryService"},
 		{SigningName: "logs", Protocol: JSON, TargetPrefix: "Logs_20140328", ValidationCode: "InvalidParameterException"},
 		{SigningName: "kms", Protocol: JSON, TargetPrefix: "TrentService"},
+		{SigningName: "cloudtrail", Protocol: JSON, TargetPrefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
+			ShortPrefix: "CloudTrail_20131101"},
 		{SigningName: "sts", Protocol: Query, Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/"},
 		{SigningName: "iam", Protocol: Query, Version: "2010-05-08", Namespace: "https://iam.amazonaws.com/doc/2010-05-08/"},
 	}
@@ -111,6 +114,9 @@ func Op[In, Out any](service, name string, f func(context.Context, *In) (*Out, e
 	}
 }
 
+// Types gives the types of the operation's input and output, both structs.
+func (op *Operation) Types() (in, out reflect.Type) { return op.in.typ, op.out.typ }
+
 // DefaultMaxBody is the largest request body, in bytes. The largest member of the
 // API, a document's content, is 64 KiB.
 const DefaultMaxBody = 1 << 20
@@ -125,8 +131,10 @@ type Config struct {
 	// Known names operations that exist at AWS, by signing name; those not served
 	// are answered with an error that says so. nil means [KnownOperations].
 	Known map[string][]string
-	// Observe is told of every answer. The context is that of the operation, with
-	// what Authenticate added, if it came so far.
+	// Observe is told of every answer, before a byte of it is sent: what it makes
+	// durable is so before the caller hears of success, and as long as it takes, the
+	// caller waits. The context is that of the operation, with what Authenticate added,
+	// if it came so far.
 	Observe func(ctx context.Context, result Result)
 	Logger  *slog.Logger
 	MaxBody int64 // bytes; zero means [DefaultMaxBody]
@@ -137,8 +145,14 @@ type Result struct {
 	RequestInfo
 	Status   int    // HTTP
 	Code     string // of the error; empty on success
+	Message  string // of the error, as the caller reads it
 	Duration time.Duration
 	Panicked bool // the operation's function did
+
+	// Input points to the decoded input, Output to the operation's answer. Input is
+	// nil if the request did not come so far, and is incomplete if it was refused as
+	// invalid; Output is nil unless the operation succeeded. Both may hold secrets.
+	Input, Output any
 }
 
 // RequestInfo is what is known of a request apart from its input and its caller.
@@ -149,16 +163,10 @@ type RequestInfo struct {
 	SourceIP  string
 	UserAgent string
 	Host      string
-}
-
-type infoKey struct{}
-
-// Info gives the facts of the request that ctx belongs to.
-func Info(ctx context.Context) RequestInfo {
-	if info, ok := ctx.Value(infoKey{}).(*RequestInfo); ok {
-		return *info
-	}
-	return RequestInfo{}
+	// TLSVersion and TLSCipher are those of the connection, as crypto/tls numbers them;
+	// zero without TLS.
+	TLSVersion uint16
+	TLSCipher  uint16
 }
 
 // Handler serves the operations of a [Config].

@@ -17,6 +17,7 @@ type answer struct {
 	contentType string
 	body        []byte
 	code        string // of an error
+	message     string // of an error
 }
 
 const (
@@ -95,7 +96,7 @@ func internalError(svc *Service, requestID string) apiError {
 // the model gives no text have neither (api.md §1.2).
 func encodeError(svc *Service, requestID string, e apiError) answer {
 	if svc.Protocol == Query {
-		return answer{e.status, contentXML, encodeXMLError(svc.Namespace, requestID, e.code, e.message, e.status), e.code}
+		return answer{e.status, contentXML, encodeXMLError(svc.Namespace, requestID, e.code, e.message, e.status), e.code, e.message}
 	}
 	// Marshal cannot fail on strings.
 	body, _ := json.Marshal(struct {
@@ -103,5 +104,5 @@ func encodeError(svc *Service, requestID string, e apiError) answer {
 		Message string `json:"message,omitempty"`
 		Capital string `json:"Message,omitempty"`
 	}{e.code, e.message, e.message})
-	return answer{e.status, contentJSON, body, e.code}
+	return answer{e.status, contentJSON, body, e.code, e.message}
 }

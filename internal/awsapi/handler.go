@@ -18,17 +18,14 @@ import (
 // ServeHTTP answers one request of the API.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{
-		handler: h,
-		info: RequestInfo{
-			RequestID: ssm.NewUUID(),
-			SourceIP:  sourceIP(r.RemoteAddr),
-			UserAgent: userAgent(r),
-			Host:      r.Host,
-		},
-	}
-	c.ctx = context.WithValue(r.Context(), infoKey{}, &c.info)
+	c := &call{handler: h, request: newRequest(r)}
+	c.ctx = context.WithValue(r.Context(), requestKey{}, c.request)
 	a := c.recovered(w, r)
+	h.cfg.Observe(c.ctx, Result{
+		RequestInfo: c.info, Status: a.status, Code: a.code, Message: a.message,
+		Duration: time.Since(start), Panicked: c.panicked,
+		Input: c.input, Output: c.output,
+	})
 
 	header := w.Header()
 	header.Set("x-amzn-RequestId", c.info.RequestID)
@@ -41,19 +38,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client may be gone; there is nobody else to tell
-
-	h.cfg.Observe(c.ctx, Result{
-		RequestInfo: c.info, Status: a.status, Code: a.code,
-		Duration: time.Since(start), Panicked: c.panicked,
-	})
 }
 
 // call is one request on its way through.
 type call struct {
+	*request
 	handler  *Handler
-	info     RequestInfo
 	ctx      context.Context // of the request, with what authentication adds
 	service  *Service        // nil until it is known
+	output   any             // of an operation that succeeded
 	panicked bool
 }
 
@@ -103,6 +96,7 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 		c.ctx = ctx
 	}
 	out, err := in.op.call(c.ctx, func(v reflect.Value) error {
+		c.input = v.Addr().Interface()
 		if c.service.Protocol == Query {
 			return decodeQuery(in.params, in.op.in, v, c.service.validationCode())
 		}
@@ -121,6 +115,7 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 	if err != nil {
 		return c.failed(err)
 	}
+	c.output = out.Addr().Interface()
 	return a
 }
 

@@ -71,9 +71,9 @@ func (c *call) route(r *http.Request, body []byte) (input, error) {
 }
 
 func (c *call) routeJSON(r *http.Request, scope *Service) (input, error) {
-	prefix, name, _ := strings.Cut(r.Header.Get(headerTarget), ".")
+	prefix, name := cutTarget(r.Header.Get(headerTarget))
 	for i := range c.handler.services {
-		if s := &c.handler.services[i]; s.Protocol == JSON && s.TargetPrefix == prefix {
+		if s := &c.handler.services[i]; s.Protocol == JSON && prefix != "" && (s.TargetPrefix == prefix || s.ShortPrefix == prefix) {
 			c.setService(s)
 		}
 	}
@@ -95,6 +95,15 @@ func (c *call) routeJSON(r *http.Request, scope *Service) (input, error) {
 		return input{}, ssm.Errorf(ssm.CodeUnknownOperation, "The requested operation is not recognized by the service.")
 	}
 	return input{op: op}, nil
+}
+
+// cutTarget splits X-Amz-Target at its last dot: prefixes may have dots, names have none.
+func cutTarget(target string) (prefix, name string) {
+	dot := strings.LastIndexByte(target, '.')
+	if dot < 0 {
+		return target, ""
+	}
+	return target[:dot], target[dot+1:]
 }
 
 func (c *call) routeQuery(r *http.Request, body []byte, scope *Service) (input, error) {
