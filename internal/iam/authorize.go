@@ -58,15 +58,15 @@ func boundaryKeys(arn string) keys {
 }
 
 // authorize asks for one action ("iam:ListUsers") on one resource.
-func (s *Server) authorize(ctx context.Context, action, resource string, context ...keys) error {
-	return s.cfg.Auth.Authorize(ctx, auth.Request{Action: action, Resource: resource, Context: joined(context...)})
+func (s *Server) authorize(ctx context.Context, action, resource string, extra ...keys) error {
+	return s.cfg.Auth.Authorize(ctx, auth.Request{Action: action, Resource: resource, Context: joined(extra...)})
 }
 
 // authorizeHidden is authorize for a resource whose ARN tells what the caller did not
 // say, such as a path: a denial names shown in its place, so that it is the same whether
 // or not the thing exists.
-func (s *Server) authorizeHidden(ctx context.Context, action, resource, shown string, context ...keys) error {
-	err := s.authorize(ctx, action, resource, context...)
+func (s *Server) authorizeHidden(ctx context.Context, action, resource, shown string, extra ...keys) error {
+	err := s.authorize(ctx, action, resource, extra...)
 	if e, ok := errors.AsType[*ssm.Error](err); ok && resource != shown {
 		hidden := *e
 		hidden.Message = strings.ReplaceAll(e.Message, " on resource: "+resource, " on resource: "+shown)
@@ -78,12 +78,12 @@ func (s *Server) authorizeHidden(ctx context.Context, action, resource, shown st
 // user finds the user of that name and asks for action on it. Permission is judged
 // first, for an unknown user on user/NAME: only who may act on it learns that it does
 // not exist.
-func (s *Server) user(ctx context.Context, action, name string, context ...keys) (store.User, error) {
+func (s *Server) user(ctx context.Context, action, name string, extra ...keys) (store.User, error) {
 	u, err := s.cfg.Store.UserByName(ctx, name)
 	if err != nil && !isNotFound(err) {
 		return store.User{}, err
 	}
-	all := append(context, resourceTagKeys(u.Tags))
+	all := append(extra, resourceTagKeys(u.Tags))
 	if denied := s.authorizeHidden(ctx, action, s.arn("user", u.Path, name), s.arn("user", "", name), all...); denied != nil {
 		return store.User{}, denied
 	}
@@ -91,7 +91,7 @@ func (s *Server) user(ctx context.Context, action, name string, context ...keys)
 }
 
 // userOrCaller is user for the operations in which no name means the caller.
-func (s *Server) userOrCaller(ctx context.Context, action, name string, context ...keys) (store.User, error) {
+func (s *Server) userOrCaller(ctx context.Context, action, name string, extra ...keys) (store.User, error) {
 	if name == "" {
 		p, _ := auth.From(ctx)
 		if p.Kind != auth.User {
@@ -99,16 +99,16 @@ func (s *Server) userOrCaller(ctx context.Context, action, name string, context 
 		}
 		name = p.UserName
 	}
-	return s.user(ctx, action, name, context...)
+	return s.user(ctx, action, name, extra...)
 }
 
 // group finds the group of that name and asks for action on it, as user does.
-func (s *Server) group(ctx context.Context, action, name string, context ...keys) (store.Group, error) {
+func (s *Server) group(ctx context.Context, action, name string, extra ...keys) (store.Group, error) {
 	g, err := s.cfg.Store.Group(ctx, name)
 	if err != nil && !isNotFound(err) {
 		return store.Group{}, err
 	}
-	if denied := s.authorizeHidden(ctx, action, s.arn("group", g.Path, name), s.arn("group", "", name), context...); denied != nil {
+	if denied := s.authorizeHidden(ctx, action, s.arn("group", g.Path, name), s.arn("group", "", name), extra...); denied != nil {
 		return store.Group{}, denied
 	}
 	return g, failed(err, "group", name)

@@ -50,6 +50,11 @@ func isNotFound(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid)
 }
 
+func isInUse(err error) bool {
+	_, ok := errors.AsType[*store.InUseError](err)
+	return ok
+}
+
 // notFound is the answer to a noun ("user", "role policy", "Access Key") that does not
 // exist (api.md §18.1).
 func notFound(noun, name string) error {
@@ -94,7 +99,6 @@ var conflicts = map[string]string{
 	"groups":            "Cannot delete entity, must remove users from group first.",
 	"users":             "Cannot delete entity, must remove users from group first.",
 	"mfa devices":       "Cannot delete entity, must delete MFA device first.",
-	"mfa device":        "MFA VirtualDevice in use. Must deactivate first.",
 	"instance profiles": "Cannot delete entity, must remove roles from instance profile first.",
 	"roles":             "Cannot delete entity, must remove roles from instance profile first.",
 	"entities":          "Cannot delete a policy attached to entities.",

@@ -42,6 +42,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	hashing chan struct{} // bounds the password hashes under way, each of 19 MiB
+	guesses guesses       // of old passwords
 }
 
 // maxHashing is how many passwords are hashed at the same time.

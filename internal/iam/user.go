@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"regexp"
 
 	"sekisho/internal/auth"
 	"sekisho/internal/policy/managed"
@@ -49,12 +50,15 @@ func (s *Server) CreateUser(ctx context.Context, in *CreateUserInput) (*UserOutp
 	return &UserOutput{User: s.shownUser(u)}, nil
 }
 
+// policyARN is the ARN of a managed policy, of an account or of AWS.
+var policyARN = regexp.MustCompile(`^arn:aws:iam::(\d{12}|aws):policy/([!-.0-~]+/)*[\w+=,.@-]+$`)
+
 // checkBoundary refuses what is no policy that may bound permissions (api.md §18.1).
 func (s *Server) checkBoundary(ctx context.Context, arn string) error {
 	if _, ok := managed.Find(arn); ok {
 		return nil
 	}
-	if !s.isPolicyARN(arn) {
+	if !policyARN.MatchString(arn) {
 		return validation("Value (%s) for parameter PermissionsBoundary is invalid.", arn)
 	}
 	_, err := s.cfg.Store.Policy(ctx, arn)
