@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"sekisho/internal/ssm"
 )
 
 // millis is how a time is stored: Unix milliseconds, null for the zero time.
@@ -65,19 +67,29 @@ func asText(s *string) sql.Scanner {
 }
 
 // list is how a list of texts is stored: a JSON array.
-func list(values []string) string {
+func list(values []string) string { return jsonList(values) }
+
+// tagList is how tags are stored that are never searched: a JSON array.
+func tagList(tags []ssm.Tag) string { return jsonList(tags) }
+
+func jsonList[T any](values []T) string {
 	if len(values) == 0 {
 		return "[]"
 	}
 	b, err := json.Marshal(values)
 	if err != nil {
-		panic(err) // strings always marshal
+		panic(err) // texts always marshal
 	}
 	return string(b)
 }
 
 // asList scans what [list] stored; an empty list is nil.
-func asList(values *[]string) sql.Scanner {
+func asList(values *[]string) sql.Scanner { return asJSONList(values) }
+
+// asTagList scans what [tagList] stored; an empty list is nil.
+func asTagList(tags *[]ssm.Tag) sql.Scanner { return asJSONList(tags) }
+
+func asJSONList[T any](values *[]T) sql.Scanner {
 	return scanFunc(func(src any) error {
 		var text string
 		if err := asText(&text).Scan(src); err != nil {

@@ -75,10 +75,15 @@ func (r runner) exec(ctx context.Context, query string, args ...any) (int64, err
 
 // row runs a query of at most one row and scans it; no row is [ErrNotFound].
 func (r runner) row(ctx context.Context, query string, args []any, dest ...any) error {
+	return r.rowOf(ctx, query, args, func(scan func(...any) error) error { return scan(dest...) })
+}
+
+// rowOf calls f for the row of a query of at most one row; no row is [ErrNotFound].
+func (r runner) rowOf(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
 	found := false
 	err := r.rows(ctx, query, args, func(scan func(...any) error) error {
 		found = true
-		return scan(dest...)
+		return f(scan)
 	})
 	if err == nil && !found {
 		err = ErrNotFound

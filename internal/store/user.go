@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"sekisho/internal/ssm"
 )
 
 // User is a person or a program that signs in or signs requests.
@@ -11,66 +13,131 @@ type User struct {
 	ID            string // "AIDA..."
 	Name          string // unique without regard to case
 	Path          string // begins and ends with "/"; empty means "/"
-	Administrator bool
+	Boundary      string // ARN of the policy that bounds what the user may do; empty for none
+	Administrator bool   // what decided before there were policies; nothing reads it now
 	CreatedAt     time.Time
+	Tags          []ssm.Tag // in the order of their keys when read
+
+	// Of the login profile, which a user has when PasswordCreatedAt is set. They are
+	// not read by CreateUser.
+	PasswordCreatedAt     time.Time
+	PasswordLastUsed      time.Time
+	PasswordResetRequired bool
 }
 
-// CreateUser adds a user. A taken name or id is [ErrExists].
+// CreateUser adds a user. A taken name or id is [ErrExists]; a boundary that is a
+// policy of the account and does not exist is [ErrNotFound].
 func (s *Store) CreateUser(ctx context.Context, u User) error {
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	_, err := s.writer().exec(ctx, `
-		insert into users (id, name, path, administrator, created_at) values ($1, $2, $3, $4, $5)`,
-		u.ID, u.Name, u.Path, u.Administrator, millis(u.CreatedAt))
-	if err != nil {
-		return fmt.Errorf("create user %s: %w", u.Name, err)
-	}
-	return nil
+	return s.writeIdentity(ctx, "create user "+u.Name, func(tx runner) error {
+		if err := attachable(ctx, tx, u.Boundary); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, `
+			insert into users (id, name, path, boundary, administrator, created_at) values ($1, $2, $3, $4, $5, $6)`,
+			u.ID, u.Name, pathOrRoot(u.Path), u.Boundary, u.Administrator, millis(u.CreatedAt))
+		if err != nil {
+			return err
+		}
+		return putTags(ctx, tx, tagUser, u.ID, mergeTags(nil, u.Tags))
+	})
+}
+
+const userColumns = `u.id, u.name, u.path, u.boundary, u.administrator, u.created_at,
+	u.password_created_at, u.password_used_at, u.password_reset_required`
+
+func scanUser(u *User, scan func(...any) error) error {
+	return scan(&u.ID, &u.Name, &u.Path, &u.Boundary, &u.Administrator, asTime(&u.CreatedAt),
+		asTime(&u.PasswordCreatedAt), asTime(&u.PasswordLastUsed), &u.PasswordResetRequired)
 }
 
 // UserByName returns the user of that name, or [ErrNotFound].
 func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
-	return s.user(ctx, "name = $1", name)
+	return readUser(ctx, s.reader(), "u.name = $1", name)
 }
 
 // UserByID returns the user with that id, or [ErrNotFound].
 func (s *Store) UserByID(ctx context.Context, id string) (User, error) {
-	return s.user(ctx, "id = $1", id)
+	return readUser(ctx, s.reader(), "u.id = $1", id)
 }
 
-func (s *Store) user(ctx context.Context, condition, arg string) (User, error) {
-	var u User
-	err := s.reader().row(ctx, `
-		select id, name, path, administrator, created_at from users where `+condition, []any{arg},
-		&u.ID, &u.Name, &u.Path, &u.Administrator, asTime(&u.CreatedAt))
+func readUser(ctx context.Context, r runner, condition, arg string) (User, error) {
+	list := make([]User, 1)
+	err := r.rowOf(ctx, `select `+userColumns+` from users u where `+condition, []any{arg}, func(scan func(...any) error) error {
+		return scanUser(&list[0], scan)
+	})
+	if err == nil {
+		err = fillUserTags(ctx, r, list)
+	}
 	if err != nil {
 		return User{}, fmt.Errorf("user %s: %w", arg, err)
 	}
-	return u, nil
+	return list[0], nil
 }
 
-// SetPassword sets the password hash of a user; an empty hash takes the password
-// away.
-func (s *Store) SetPassword(ctx context.Context, userName, hash string) error {
-	n, err := s.writer().exec(ctx, `update users set password_hash = nullif($2, '') where name = $1`, userName, hash)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return fmt.Errorf("set password of user %s: %w", userName, err)
-	}
-	return nil
+func fillUserTags(ctx context.Context, r runner, list []User) error {
+	return fillTags(ctx, r, tagUser, list, func(u *User) string { return u.ID }, func(u *User) *[]ssm.Tag { return &u.Tags })
 }
 
-// PasswordHash returns the password hash of a user. It is [ErrNotFound] for an
-// unknown user and for one without a password.
-func (s *Store) PasswordHash(ctx context.Context, userName string) (string, error) {
-	var hash string
-	err := s.reader().row(ctx, `
-		select password_hash from users where name = $1 and password_hash is not null`, []any{userName}, &hash)
+// Users returns a page of the users whose path begins with pathPrefix, in the order of
+// their names, and the cursor of the next page ("" after the last).
+func (s *Store) Users(ctx context.Context, pathPrefix string, p Page) ([]User, string, error) {
+	var w where
+	w.under("u.path", pathPrefix)
+	list, next, err := listUsers(ctx, s.reader(), `users u`, &w, p)
 	if err != nil {
-		return "", fmt.Errorf("password of user %s: %w", userName, err)
+		return nil, "", fmt.Errorf("list users: %w", err)
 	}
-	return hash, nil
+	return list, next, nil
+}
+
+func listUsers(ctx context.Context, r runner, from string, w *where, p Page) ([]User, string, error) {
+	w.afterName("u.name", p)
+	list, next, err := page(ctx, r, `select `+userColumns+` from `+from+w.String()+byName("u.name"),
+		w, p, scanUser, func(u User) string { return u.Name })
+	if err != nil {
+		return nil, "", err
+	}
+	return list, next, fillUserTags(ctx, r, list)
+}
+
+// UpdateUser gives a user another name or path; an empty one keeps what is there. A
+// taken name is [ErrExists].
+func (s *Store) UpdateUser(ctx context.Context, name, newName, newPath string) error {
+	return s.rename(ctx, EntityUser, name, newName, newPath)
+}
+
+func (s *Store) rename(ctx context.Context, t EntityType, name, newName, newPath string) error {
+	return s.writeIdentity(ctx, "update "+string(t)+" "+name, func(tx runner) error {
+		table, err := t.table()
+		if err != nil {
+			return err
+		}
+		return one(tx.exec(ctx, `
+			update `+table+` set name = coalesce(nullif($2, ''), name), path = coalesce(nullif($3, ''), path)
+			where name = $1`, name, newName, newPath))
+	})
+}
+
+// DeleteUser removes a user. One that has policies, access keys, a login profile, MFA
+// devices or groups is an [InUseError]. Its temporary credentials go with it.
+func (s *Store) DeleteUser(ctx context.Context, name string) error {
+	return s.writeIdentity(ctx, "delete user "+name, func(tx runner) error {
+		id, err := idOf(ctx, tx, "users", name)
+		if err != nil {
+			return err
+		}
+		err = unreferenced(ctx, tx, id, append(policyReferences(EntityUser),
+			reference{"access keys", `access_keys where user_id = $1`},
+			reference{"login profile", `users where id = $1 and password_hash is not null`},
+			reference{"mfa devices", `mfa_devices where user_id = $1`},
+			reference{"groups", `group_members where user_id = $1`})...)
+		if err != nil {
+			return err
+		}
+		if err := deleteTags(ctx, tx, tagUser, id); err != nil {
+			return err
+		}
+		_, err = tx.exec(ctx, `delete from users where id = $1`, id)
+		return err
+	})
 }

@@ -87,15 +87,15 @@ func accessKeys(t *testing.T, s *store.Store) {
 
 func credential(id string, expires time.Time) store.TemporaryCredential {
 	return store.TemporaryCredential{
-		AccessKeyID: id, Secret: "s3cret-" + store.Secret(id), TokenHash: hash(id), RoleName: "service-role/Nodes",
-		SessionName: "alice", IssuedAt: t0, ExpiresAt: expires,
+		AccessKeyID: id, Secret: "s3cret-" + store.Secret(id), TokenHash: hash(id), Kind: store.CredentialRole,
+		RoleName: "service-role/Nodes", SessionName: "alice", IssuedAt: t0, ExpiresAt: expires,
 	}
 }
 
 func temporaryCredentials(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	early, late := credential("ASIAEARLY", t0.Add(time.Hour)), credential("ASIALATE", t0.Add(2*time.Hour))
-	late.NodeID = node(t, s).ID
+	late.NodeID, late.Kind = node(t, s).ID, store.CredentialNode
 	must(t, s.CreateTemporaryCredential(ctx, early))
 	must(t, s.CreateTemporaryCredential(ctx, late))
 	wantErr(t, s.CreateTemporaryCredential(ctx, early), store.ErrExists)
