@@ -7,4 +7,3 @@ import "sekisho/internal/awsapi"
 func (s *Server) roleOperations() []awsapi.Operation    { return nil }
 func (s *Server) policyOperations() []awsapi.Operation  { return nil }
 func (s *Server) accountOperations() []awsapi.Operation { return nil }
-func (s *Server) oidcOperations() []awsapi.Operation    { return nil }
