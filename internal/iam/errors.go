@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -111,8 +112,6 @@ var conflicts = map[string]string{
 // [store.LimitError].
 var limits = map[string]string{
 	"VersionsPerPolicy": "A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version.",
-	"Tags":              "The number of tags has reached the maximum limit.",
-	"TagsPerUser":       "The number of tags has reached the maximum limit.",
 }
 
 // failed turns what the store says about the noun of that name into the answer of the
@@ -131,6 +130,9 @@ func failed(err error, noun, name string) error {
 	if e, ok := errors.AsType[*store.LimitError](err); ok {
 		if text, ok := limits[e.Name]; ok {
 			return fault(codeLimitExceeded, "%s", text)
+		}
+		if strings.HasPrefix(e.Name, "TagsPer") {
+			return fault(codeLimitExceeded, "The number of tags has reached the maximum limit.")
 		}
 		return fault(codeLimitExceeded, "Cannot exceed quota for %s: %d", e.Name, e.Limit)
 	}

@@ -131,7 +131,7 @@ type UpdateLoginProfileInput struct {
 
 // UpdateLoginProfile changes a user's password, or whether the user must.
 func (s *Server) UpdateLoginProfile(ctx context.Context, in *UpdateLoginProfileInput) (*ssm.Empty, error) {
-	u, hash, err := s.profile(ctx, "iam:UpdateLoginProfile", in.UserName)
+	u, _, err := s.profile(ctx, "iam:UpdateLoginProfile", in.UserName)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (s *Server) UpdateLoginProfile(ctx context.Context, in *UpdateLoginProfileI
 	if in.Password != nil {
 		return &ssm.Empty{}, s.setPassword(ctx, u.Name, *in.Password, reset, profileDate(u))
 	}
-	err = s.cfg.Store.SetLoginProfile(ctx, u.Name, hash, reset, profileDate(u))
+	err = s.cfg.Store.SetLoginProfile(ctx, u.Name, "", reset, profileDate(u)) // keeps the password
 	return &ssm.Empty{}, failed(err, "Login Profile", u.Name)
 }
 

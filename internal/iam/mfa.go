@@ -170,9 +170,16 @@ func (s *Server) EnableMFADevice(ctx context.Context, in *TwoCodesInput) (*ssm.E
 // ResyncMFADevice checks two codes of a user's device. There is nothing to adjust: a
 // device whose clock is wrong is to be set right.
 func (s *Server) ResyncMFADevice(ctx context.Context, in *TwoCodesInput) (*ssm.Empty, error) {
-	device, err := s.userAndDevice(ctx, "iam:ResyncMFADevice", in.UserName, in.SerialNumber)
+	u, err := s.user(ctx, "iam:ResyncMFADevice", in.UserName)
 	if err != nil {
 		return nil, err
+	}
+	device, err := s.cfg.Store.MFADevice(ctx, in.SerialNumber)
+	if err == nil && device.UserName != u.Name {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, failed(err, "MFA device", in.SerialNumber)
 	}
 	step, ok := consecutive(device.Seed, in.AuthenticationCode1.Reveal(), in.AuthenticationCode2.Reveal(), s.cfg.Now())
 	if !ok {
@@ -185,19 +192,6 @@ func (s *Server) ResyncMFADevice(ctx context.Context, in *TwoCodesInput) (*ssm.E
 	return &ssm.Empty{}, failed(err, "MFA device", in.SerialNumber)
 }
 
-// userAndDevice finds the device of a user, and makes sure that it is that user's.
-func (s *Server) userAndDevice(ctx context.Context, action, userName, serial string) (store.MFADevice, error) {
-	u, err := s.userOrCaller(ctx, action, userName)
-	if err != nil {
-		return store.MFADevice{}, err
-	}
-	device, err := s.cfg.Store.MFADevice(ctx, serial)
-	if err == nil && device.UserName != u.Name {
-		err = store.ErrNotFound
-	}
-	return device, failed(err, "MFA device", serial)
-}
-
 // UserDeviceInput names a device of a user, or of the caller.
 type UserDeviceInput struct {
 	UserName     string `constraint:"len=1..128 pattern=IAMName"`
@@ -206,10 +200,11 @@ type UserDeviceInput struct {
 
 // DeactivateMFADevice takes a device from its user.
 func (s *Server) DeactivateMFADevice(ctx context.Context, in *UserDeviceInput) (*ssm.Empty, error) {
-	if _, err := s.userAndDevice(ctx, "iam:DeactivateMFADevice", in.UserName, in.SerialNumber); err != nil {
+	u, err := s.userOrCaller(ctx, "iam:DeactivateMFADevice", in.UserName)
+	if err != nil {
 		return nil, err
 	}
-	return &ssm.Empty{}, failed(s.cfg.Store.DeactivateMFADevice(ctx, in.SerialNumber), "MFA device", in.SerialNumber)
+	return &ssm.Empty{}, failed(s.cfg.Store.DeactivateMFADevice(ctx, in.SerialNumber, u.Name), "MFA device", in.SerialNumber)
 }
 
 // DeviceInput names a device.

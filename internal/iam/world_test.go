@@ -81,7 +81,7 @@ func (w *world) now() time.Time { return start.Add(time.Duration(w.ahead.Load())
 func (w *world) addUser(name string) {
 	w.t.Helper()
 	letter := strings.ToUpper(name[:1])
-	u := store.User{ID: "AIDA" + strings.Repeat(letter, 17), Name: name, Path: "/", CreatedAt: start}
+	u := store.User{ID: "AIDA" + strings.Repeat(letter, 17), Name: name, Path: "/", CreatedAt: start, Administrator: name == "admin"}
 	must(w.t, w.store.CreateUser(w.t.Context(), u))
 	w.secret[name] = credential{"AKIA" + strings.Repeat(letter, 16), name + "'s secret"}
 	must(w.t, w.store.CreateAccessKey(w.t.Context(), store.AccessKey{
@@ -93,6 +93,12 @@ func (w *world) addUser(name string) {
 func (w *world) allow(name, policyName, document string) {
 	w.t.Helper()
 	must(w.t, w.store.PutInlinePolicy(w.t.Context(), store.Entity{Type: store.EntityUser, Name: name}, policyName, document, len(document), 2048))
+}
+
+// allowGroup gives a group an inline policy.
+func (w *world) allowGroup(name, policyName, document string) {
+	w.t.Helper()
+	must(w.t, w.store.PutInlinePolicy(w.t.Context(), store.Entity{Type: store.EntityGroup, Name: name}, policyName, document, len(document), 5120))
 }
 
 // answer is what came over HTTP.
