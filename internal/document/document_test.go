@@ -58,13 +58,16 @@ func TestInputsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Content{SchemaVersion: "1.0", Description: "日本語", SessionType: StandardStream, Inputs: Inputs{
+	want := Inputs{
 		S3BucketName: "b", S3KeyPrefix: "p", CloudWatchLogGroupName: "g", KmsKeyID: "alias/k",
 		RunAsEnabled: true, RunAsDefaultUser: "ops", IdleSessionTimeout: "5", MaxSessionDuration: "1440",
 		ShellProfile: ShellProfile{Windows: "date", Linux: "date; id"},
-	}}
-	if diff := cmp.Diff(want, c); diff != "" {
-		t.Errorf("content (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, c.Inputs); diff != "" {
+		t.Errorf("inputs (-want +got):\n%s", diff)
+	}
+	if c.Description != "日本語" || c.SchemaVersion != "1.0" || c.SessionType != StandardStream || !c.HasInputs {
+		t.Errorf("content = %+v", c)
 	}
 	r, err := (&Document{Name: "d", Content: *c}).Resolve(nil)
 	if err != nil {
@@ -86,69 +89,18 @@ func TestEmptyTextsAsTheConsoleWritesThemMeanTheDefaults(t *testing.T) {
 	}
 }
 
-func TestFaultsHaveTheServicesTexts(t *testing.T) {
-	shell := func(inputs string) string {
-		return `{"schemaVersion":"1.0","sessionType":"Standard_Stream","inputs":` + inputs + `}`
+func TestSizeIsLimited(t *testing.T) {
+	fits := defaultContent + strings.Repeat(" ", MaxContent-len(defaultContent))
+	if _, err := Parse([]byte(fits)); err != nil {
+		t.Errorf("64 KB: %v", err)
 	}
-	for _, c := range []struct{ name, text, want string }{
-		{"not JSON", `{`, "JSON not well-formed."},
-		{"null", `null`, "JSON not well-formed."},
-		{"more after it", `{} {}`, "JSON not well-formed."},
-		{"no version", `{"sessionType":"Standard_Stream","inputs":{}}`, "Document schema version is missing."},
-		{"other version", `{"schemaVersion":"3.0","sessionType":"Standard_Stream","inputs":{}}`, "Document schema version is invalid. Value: 3.0"},
-		{"no type", `{"schemaVersion":"1.0","inputs":{}}`, "Missing SessionType in the document."},
-		{"wrong type", `{"schemaVersion":"1.0","sessionType":"standard_stream","inputs":{}}`, "Invalid sessionType"},
-		{"later type", `{"schemaVersion":"1.0","sessionType":"Port","properties":{}}`, "Documents of session type Port are not available in this version."},
-		{"no inputs", `{"schemaVersion":"1.0","sessionType":"Standard_Stream"}`, "Missing inputs in session type Standard_Stream document"},
-		{"unknown key", `{"schemaVersion":"1.0","sessionType":"Standard_Stream","inputs":{},"runtimeConfig":{}}`, `Unknown property "runtimeConfig".`},
-		{"unknown input", shell(`{"idle":"1"}`), `Unknown property "idle".`},
-		{"unknown profile", shell(`{"shellProfile":{"macos":"date"}}`), `Unknown property "macos".`},
-		{"inputs not a map", shell(`[]`), "inputs must be a map."},
-		{"profile not a map", shell(`{"shellProfile":"date"}`), "shellProfile must be a map."},
-		{"bool", shell(`{"runAsEnabled":1}`), "runAsEnabled must be true or false."},
-		{"text", shell(`{"kmsKeyId":{}}`), "kmsKeyId must be a string."},
-		{"idle zero", shell(`{"idleSessionTimeout":"0"}`), "idleSessionTimeout must be between 1 and 60"},
-		{"idle long", shell(`{"idleSessionTimeout":"61"}`), "idleSessionTimeout must be between 1 and 60"},
-		{"idle text", shell(`{"idleSessionTimeout":"soon"}`), "idleSessionTimeout must be between 1 and 60"},
-		{"idle fraction", shell(`{"idleSessionTimeout":1.5}`), "idleSessionTimeout must be between 1 and 60"},
-		{"maximum long", shell(`{"maxSessionDuration":"1441"}`), "maxSessionDuration must be between 1 and 1440"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse([]byte(c.text))
-			wantError(t, err, CodeInvalidContent, c.want)
-		})
-	}
-	_, err := Parse([]byte(strings.Repeat(" ", MaxContent+1)))
+	_, err := Parse([]byte(fits + " "))
 	wantError(t, err, "MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.")
-}
-
-// FuzzParse: whatever parses goes out in a form that parses again to the same
-// document, and resolves.
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(defaultContent))
-	f.Add([]byte(`{"schemaVersion":1.0,"sessionType":"Standard_Stream","inputs":{"idleSessionTimeout":60,"shellProfile":{"linux":"date"},"runAsEnabled":"true"}}`))
-	f.Add([]byte(`{"schemaVersion":"1.0","sessionType":"Port","properties":{"portNumber":"22"}}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := Parse(text)
-		if err != nil {
-			var e *ssm.Error
-			if !errors.As(err, &e) {
-				t.Fatalf("%v is not an API error", err)
-			}
-			return
-		}
-		r, err := (&Document{Name: "d", Content: *c}).Resolve(nil)
-		if err != nil {
-			t.Fatalf("a document that parses does not resolve: %v", err)
-		}
-		again, err := Parse(r.Content)
-		if err != nil && len(r.Content) <= MaxContent {
-			t.Fatalf("what goes to the node does not parse: %v", err)
-		}
-		if err == nil && *again != *c {
-			t.Fatalf("parsed again: %+v, want %+v", again, c)
-		}
-	})
+	if _, err := ParseConverted([]byte(fits + " ")); err != nil {
+		t.Errorf("converted text of more than 64 KB: %v", err)
+	}
+	_, err = ParseConverted([]byte(defaultContent + strings.Repeat(" ", maxConverted)))
+	wantError(t, err, "MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.")
 }
 
 func wantError(t *testing.T, err error, code, message string) {
