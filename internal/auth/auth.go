@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sekisho/internal/awsapi"
+	"sekisho/internal/policy"
 	"sekisho/internal/sigv4"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
@@ -40,6 +41,10 @@ type Auth struct {
 	// takes as long as refusing a wrong signature. Nobody can sign with them.
 	noSecret string
 	noKey    *rsa.PublicKey
+
+	standings *cache[*standing]
+	parsed    *cache[*policy.Policy]
+	touched   touches
 }
 
 // New makes an Auth.
@@ -63,6 +68,9 @@ func New(cfg Config) (*Auth, error) {
 		cfg:      cfg,
 		noSecret: rand.Text(),
 		noKey:    &rsa.PublicKey{N: new(big.Int).SetBytes(modulus[:]), E: 65537},
+
+		standings: newCache[*standing](maxStandings),
+		parsed:    newCache[*policy.Policy](maxParsed),
 	}, nil
 }
 
@@ -136,7 +144,12 @@ func (a *Auth) longTerm(ctx context.Context, r *http.Request, sig *sigv4.Auth, h
 	p := a.UserPrincipal(store.User{
 		ID: key.UserID, Name: key.UserName, Path: key.UserPath, Administrator: key.Administrator,
 	})
-	p.AccessKeyID = key.ID
+	p.AccessKeyID, p.Region = key.ID, sig.Region
+	if now := a.cfg.Now(); a.touched.due("key/"+key.ID, now) {
+		if err := a.cfg.Store.TouchAccessKey(ctx, key.ID, now, sig.Service, sig.Region); err != nil {
+			a.cfg.Logger.Warn("last use of an access key not written down", "principal", p.ARN, "error", err)
+		}
+	}
 	return p, nil
 }
 
@@ -173,7 +186,37 @@ func (a *Auth) temporary(ctx context.Context, r *http.Request, sig *sigv4.Auth, 
 			return Principal{}, sigv4.ErrInvalidToken
 		}
 	}
-	return a.rolePrincipal(cred), nil
+	p, err := a.holder(ctx, cred)
+	if err != nil {
+		return Principal{}, err
+	}
+	p.Region = sig.Region
+	return p, nil
+}
+
+// holder is who holds temporary credentials. They are void as soon as the user or the
+// role is deleted, also if another of the name is made.
+func (a *Auth) holder(ctx context.Context, cred store.TemporaryCredential) (Principal, error) {
+	if cred.Kind == store.CredentialSession {
+		if cred.UserName == "" {
+			return Principal{}, sigv4.ErrInvalidToken
+		}
+		return a.temporaryPrincipal(cred, ""), nil
+	}
+	st, err := a.roleStanding(ctx, cred.RoleName, cred.RoleID)
+	known, err := found(err)
+	if err != nil {
+		return Principal{}, fmt.Errorf("look up the role of temporary credentials: %w", err)
+	}
+	if !known {
+		return Principal{}, sigv4.ErrInvalidToken
+	}
+	if now := a.cfg.Now(); a.touched.due("role/"+cred.RoleName, now) {
+		if err := a.cfg.Store.TouchRole(ctx, cred.RoleName, now); err != nil {
+			a.cfg.Logger.Warn("last use of a role not written down", "role", cred.RoleName, "error", err)
+		}
+	}
+	return a.temporaryPrincipal(cred, st.facts.ID), nil
 }
 
 // node proves a managed node by its own key.

@@ -11,10 +11,9 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"time"
 
+	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 )
 
@@ -53,13 +52,36 @@ type Principal struct {
 	UserID      string // aws:userid: AIDA…, AROA…:session-name, or the account of root
 	UserName    string // of a user only
 	RoleName    string // of a role session only
+	RoleID      string // of a role session only: AROA…
 	SessionName string // of a role session only
 	// NodeID is the managed node that calls, by its own key or by its role session,
 	// whose name is then the node's id.
-	NodeID        string
-	AccessKeyID   string    // empty for a console sign-in
-	Administrator bool      // may do everything
+	NodeID      string
+	AccessKeyID string // empty for a console sign-in
+	Region      string // that the request was signed for; empty for a console sign-in
+	// Administrator is a fact of older releases. Nothing is decided by it.
+	Administrator bool
 	TokenIssuedAt time.Time // of temporary credentials; else zero
+
+	// MFAKnown says that it is known whether the caller showed an MFA code: of temporary
+	// credentials and console sign-ins it is, of long-term keys never. MFAAt is when the
+	// code was shown; zero for none.
+	MFAKnown       bool
+	MFAAt          time.Time
+	SourceIdentity string // whoever assumed the role first, as given then
+	ViaConsole     bool   // the console calls for somebody who signed in there
+	SessionKind    string // of temporary credentials: store.CredentialRole and so on
+	Session        *Session
+}
+
+// Session is what else was said when temporary credentials were made.
+type Session struct {
+	Policies          []string  `json:",omitempty"` // documents that narrow what the credentials may do
+	PolicyARNs        []string  `json:",omitempty"` // managed policies that do
+	Tags              []ssm.Tag `json:",omitempty"`
+	TransitiveTagKeys []string  `json:",omitempty"` // of Tags: those that go on to the next role
+	Chained           bool      `json:",omitempty"` // a role was assumed with a role's credentials
+	Provider          string    `json:",omitempty"` // of a web identity: the ARN of its provider
 }
 
 // SessionOwner is the name that the ids of sessions this principal starts begin with:
@@ -92,39 +114,50 @@ func From(ctx context.Context) (Principal, bool) {
 // UserPrincipal is the principal of a user, for callers that proved who the user is
 // in another way than by a signature: the console's sign-in.
 func (a *Auth) UserPrincipal(u store.User) Principal {
-	path := u.Path
-	if path == "" {
-		path = "/"
-	}
 	return Principal{
 		Kind:          User,
 		Account:       a.cfg.ARNs.Account,
-		ARN:           "arn:aws:iam::" + a.cfg.ARNs.Account + ":user" + path + u.Name,
+		ARN:           a.iamARN("user", u.Path, u.Name),
 		UserID:        u.ID,
 		UserName:      u.Name,
 		Administrator: u.Administrator,
 	}
 }
 
-// rolePrincipal is the principal of a role's temporary credentials.
-func (a *Auth) rolePrincipal(c store.TemporaryCredential) Principal {
-	return Principal{
-		Kind:          RoleSession,
-		Account:       a.cfg.ARNs.Account,
-		ARN:           "arn:aws:sts::" + a.cfg.ARNs.Account + ":assumed-role/" + c.RoleName + "/" + c.SessionName,
-		UserID:        roleID(a.cfg.ARNs.Account, c.RoleName) + ":" + c.SessionName,
-		RoleName:      c.RoleName,
-		SessionName:   c.SessionName,
-		NodeID:        c.NodeID,
-		AccessKeyID:   c.AccessKeyID,
-		TokenIssuedAt: c.IssuedAt,
+// iamARN names a user or a role.
+func (a *Auth) iamARN(kind, path, name string) string {
+	if path == "" {
+		path = "/"
 	}
+	return "arn:aws:iam::" + a.cfg.ARNs.Account + ":" + kind + path + name
 }
 
-// roleID is the unique id of a role: "AROA" and 17 characters. As long as roles are
-// names on activations and not stored objects, it is made from the name, so that it
-// stays the same from one call to the next.
-func roleID(account, role string) string {
-	sum := sha256.Sum256([]byte("role\x00" + account + "\x00" + role))
-	return "AROA" + base32.StdEncoding.EncodeToString(sum[:])[:17]
+// temporaryPrincipal is the principal of temporary credentials: of a role, with the id
+// roleID, or of a user.
+func (a *Auth) temporaryPrincipal(c store.TemporaryCredential, roleID string) Principal {
+	var p Principal
+	if c.Kind == store.CredentialSession {
+		p = a.UserPrincipal(store.User{ID: c.UserID, Name: c.UserName, Path: c.UserPath})
+	} else {
+		p = Principal{
+			Kind:        RoleSession,
+			Account:     a.cfg.ARNs.Account,
+			ARN:         "arn:aws:sts::" + a.cfg.ARNs.Account + ":assumed-role/" + c.RoleName + "/" + c.SessionName,
+			UserID:      roleID + ":" + c.SessionName,
+			RoleName:    c.RoleName,
+			RoleID:      roleID,
+			SessionName: c.SessionName,
+			NodeID:      c.NodeID,
+		}
+	}
+	p.AccessKeyID = c.AccessKeyID
+	p.TokenIssuedAt = c.IssuedAt
+	p.MFAKnown, p.MFAAt = true, c.MFAAt
+	p.SourceIdentity = c.SourceIdentity
+	p.SessionKind = c.Kind
+	p.Session = &Session{
+		Policies: c.SessionPolicies, PolicyARNs: c.SessionPolicyARNs, Tags: c.SessionTags,
+		TransitiveTagKeys: c.TransitiveTagKeys, Chained: c.Chained, Provider: c.Provider,
+	}
+	return p
 }

@@ -65,7 +65,7 @@ func (p *resourcePattern) match(e *evaluation, n *resourceName) bool {
 	if p.every {
 		return true
 	}
-	if !n.ok || !p.rest.match(e, n.part[arnSegments-1]) {
+	if !n.ok || !p.rest.matchResource(e, n.part[arnSegments-1]) {
 		return false
 	}
 	for i := len(p.head) - 1; i >= 0; i-- { // account and region differ more often than the partition

@@ -45,7 +45,7 @@ func (t *test) resolved(e *evaluation) bool {
 	}
 	all := true
 	t.eachPattern(func(p *pattern) bool {
-		all = all && p.resolved(e)
+		all = all && p.resolved(e, false)
 		return all
 	})
 	return all

@@ -77,6 +77,9 @@ func Evaluate(r Request) Decision {
 		now:       r.Now,
 		trace:     r.Trace,
 	}
+	if r.ResourceVariables != nil {
+		e.inResource = r.ResourceVariables.Fold()
+	}
 	e.mask = requestMask(e.action)
 	e.names = append(e.space[:0], splitName(r.Resource))
 	for _, alias := range r.Aliases {
@@ -244,7 +247,7 @@ func (e *evaluation) coversResource(s *Statement) bool {
 	for i := range s.resource {
 		p := &s.resource[i]
 		// As with negated operators: a variable that stands for nothing must not widen what NotResource allows.
-		if s.notRes && s.effect == Allow && !p.rest.resolved(e) {
+		if s.notRes && s.effect == Allow && !p.rest.resolved(e, true) {
 			return false
 		}
 		for j := range e.names {
@@ -265,7 +268,9 @@ func (e *evaluation) coversResource(s *Statement) bool {
 func (e *evaluation) noteResourceKeys(s *Statement) {
 	for i := range s.resource {
 		for j := range s.resource[i].rest.pieces {
-			e.noteVariable(&s.resource[i].rest.pieces[j])
+			if v := &s.resource[i].rest.pieces[j]; len(e.inResource[v.key]) == 0 {
+				e.noteVariable(v)
+			}
 		}
 	}
 }

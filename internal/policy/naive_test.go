@@ -19,6 +19,7 @@ import (
 type naiveRequest struct {
 	action, resource string
 	context          map[string][]string // names in lower case
+	inResource       map[string][]string // replaces values of variables in resources; likewise
 	caller           Principal           // the facts only
 }
 
@@ -160,10 +161,11 @@ func naiveRest(s map[string]any, variables, isAllow bool, r naiveRequest) bool {
 	if !variables {
 		vars = nil
 	}
+	inResource := naiveReplaced(vars, r.inResource)
 	if l, ok := s["Resource"]; ok {
 		any := false
 		for _, p := range naiveList(l) {
-			m, _ := naiveResource(p, r.resource, vars)
+			m, _ := naiveResource(p, r.resource, inResource)
 			any = any || m
 		}
 		if !any {
@@ -172,7 +174,7 @@ func naiveRest(s map[string]any, variables, isAllow bool, r naiveRequest) bool {
 	}
 	if l, ok := s["NotResource"]; ok {
 		for _, p := range naiveList(l) {
-			m, known := naiveResource(p, r.resource, vars)
+			m, known := naiveResource(p, r.resource, inResource)
 			if m || !known && isAllow {
 				return false
 			}
@@ -187,6 +189,27 @@ func naiveRest(s map[string]any, variables, isAllow bool, r naiveRequest) bool {
 		}
 	}
 	return true
+}
+
+// naiveTaken is the value of a key that was taken away: several, as no default stands in for those.
+var naiveTaken = []string{"", ""}
+
+// naiveReplaced is the values of variables in resources.
+func naiveReplaced(vars, replacement map[string][]string) map[string][]string {
+	if vars == nil {
+		return nil
+	}
+	out := map[string][]string{}
+	for key, v := range vars {
+		out[key] = v
+	}
+	for key, v := range replacement {
+		if len(v) == 0 && len(vars[key]) > 0 {
+			v = naiveTaken
+		}
+		out[key] = v
+	}
+	return out
 }
 
 func naiveResource(pattern, resource string, vars map[string][]string) (matches, known bool) {
@@ -232,6 +255,8 @@ func naiveTranslate(pattern string, vars map[string][]string, wild bool) (re str
 			switch v := vars[strings.ToLower(m[1])]; {
 			case len(v) == 1:
 				out += regexp.QuoteMeta(v[0])
+			case len(v) == 2 && &v[0] == &naiveTaken[0]:
+				known = false
 			case strings.Contains(m[0], "'"):
 				out += regexp.QuoteMeta(m[2])
 			default:

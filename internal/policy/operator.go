@@ -296,7 +296,7 @@ func (p *pattern) equalFold(e *evaluation, text string) bool {
 	for i := range p.pieces {
 		want := p.pieces[i].text
 		if p.pieces[i].kind == variable {
-			v, ok := e.variable(&p.pieces[i])
+			v, ok := e.variable(&p.pieces[i], false)
 			if !ok {
 				return false
 			}

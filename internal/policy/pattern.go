@@ -167,20 +167,28 @@ func (p *pattern) match(e *evaluation, text string) bool {
 	case anything:
 		return true
 	}
-	return p.matchComplex(e, text)
+	return p.matchComplex(e, text, false)
 }
 
-// matchComplex matches a pattern of several pieces.
+// matchResource is match with the values that variables have in resources.
+func (p *pattern) matchResource(e *evaluation, text string) bool {
+	if !p.vars {
+		return p.match(e, text)
+	}
+	return p.matchComplex(e, text, true)
+}
+
+// matchComplex matches a pattern of several pieces; inResource says where it stands.
 //
 // The work is at most len(text) times the pattern's length: each stretch between two stars is tried at its
 // leftmost place only, and never moved again.
-func (p *pattern) matchComplex(e *evaluation, text string) bool {
+func (p *pattern) matchComplex(e *evaluation, text string, inResource bool) bool {
 	var space [maxInlineVariables]string
 	vars := space[:0]
 	if p.vars {
 		for i := range p.pieces {
 			if p.pieces[i].kind == variable {
-				v, ok := e.variable(&p.pieces[i])
+				v, ok := e.variable(&p.pieces[i], inResource)
 				if !ok {
 					return false
 				}
@@ -192,13 +200,13 @@ func (p *pattern) matchComplex(e *evaluation, text string) bool {
 }
 
 // resolved reports whether every variable of the pattern has a value.
-func (p *pattern) resolved(e *evaluation) bool {
+func (p *pattern) resolved(e *evaluation, inResource bool) bool {
 	if !p.vars {
 		return true
 	}
 	for i := range p.pieces {
 		if p.pieces[i].kind == variable {
-			if _, ok := e.variable(&p.pieces[i]); !ok {
+			if _, ok := e.variable(&p.pieces[i], inResource); !ok {
 				return false
 			}
 		}

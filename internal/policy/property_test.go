@@ -38,7 +38,7 @@ func (g generator) resourcePatterns() []string {
 	return []string{"*", "*", docShell, "arn:aws:ssm:*", "arn:aws:ssm:us-west-2", "arn:aws:ssm:*:*:session/${aws:username}-*",
 		"arn:aws:ssm:*:111122223333:session/${aws:userid}-*", "arn:aws:ssm:*:*:session/${x:absent, 'alice'}*", "arn:aws:ssm:*:*:session/${x:absent}*",
 		"arn:aws:ec2:*:*:instance/i-0a*", "arn:aws:ec2:us-*-2:*:instance/*", "arn:aws:ssm:*::document/*", "arn:aws:s3:::b/*/c?", "arn:aws:ssm:*:*:*/?${*}*",
-		"arn:aws:ssm:*:*:session/${x:star}-1", instanceB}
+		"arn:aws:ssm:*:*:session/${x:star}-1", "arn:aws:ssm:*:*:session/${aws:username, 'alice'}-*", instanceB}
 }
 
 func (g generator) resources() []string {
@@ -170,6 +170,23 @@ func (g generator) context(p *Principal) Context {
 	return c.Fold()
 }
 
+// replaced are values that variables have in resources only.
+func (g generator) replaced() Context {
+	if g.IntN(2) == 0 {
+		return nil
+	}
+	c := Context{}
+	for _, key := range []string{"aws:username", "AWS:UserID", "x:absent", "x:star"} {
+		switch g.IntN(3) {
+		case 0:
+			c[key] = nil
+		case 1:
+			c[key] = []string{pick(g, []string{"alice", "bob", aliceID, "*", "red"})}
+		}
+	}
+	return c
+}
+
 func TestEvaluateAgreesWithNaiveEvaluator(t *testing.T) {
 	var b [8]byte
 	if _, err := crand.Read(b[:]); err != nil {
@@ -182,7 +199,7 @@ func TestEvaluateAgreesWithNaiveEvaluator(t *testing.T) {
 		g := generator{rand.New(rand.NewPCG(seed, 0))}
 		for round := range 1500 {
 			p := pick(g, []Principal{alice(), bob(), carol()})
-			r := Request{Principal: p, Action: pick(g, g.actions()), Resource: pick(g, g.resources()), Context: g.context(&p), Trace: g.IntN(2) == 0}
+			r := Request{Principal: p, Action: pick(g, g.actions()), Resource: pick(g, g.resources()), Context: g.context(&p), ResourceVariables: g.replaced(), Trace: g.IntN(2) == 0}
 			identity := g.policies(Inline, g.IntN(4))
 			r.Identity = sources(t, identity...)
 			var boundary, session, trust []string
@@ -200,10 +217,10 @@ func TestEvaluateAgreesWithNaiveEvaluator(t *testing.T) {
 				r.Trust = source(t, trust[0], Trust)
 			}
 			d := Evaluate(r)
-			want := naiveDecide(identity, boundary, session, trust, naiveRequest{action: r.Action, resource: r.Resource, context: r.Context, caller: p})
+			want := naiveDecide(identity, boundary, session, trust, naiveRequest{action: r.Action, resource: r.Resource, context: r.Context, inResource: r.ResourceVariables.Fold(), caller: p})
 			if d.Reason != want {
-				t.Fatalf("seed %d, round %d: reason %d, the naive evaluator says %d\n%s on %s as %s\ncontext %v\nidentity %v\nboundary %v\nsession %v\ntrust %v",
-					seed, round, d.Reason, want, r.Action, r.Resource, p.ARN, r.Context, identity, boundary, session, trust)
+				t.Fatalf("seed %d, round %d: reason %d, the naive evaluator says %d\n%s on %s as %s\ncontext %v, in resources %v\nidentity %v\nboundary %v\nsession %v\ntrust %v",
+					seed, round, d.Reason, want, r.Action, r.Resource, p.ARN, r.Context, r.ResourceVariables, identity, boundary, session, trust)
 			}
 			seen[want]++
 		}

@@ -81,7 +81,12 @@ type Request struct {
 	// Context holds the condition keys, those of the principal included ([Principal.Context]). The keys
 	// aws:CurrentTime and aws:EpochTime are taken from Now where it lacks them.
 	Context Context
-	Now     time.Time
+	// ResourceVariables are the values that variables have in Resource and NotResource, where they differ from
+	// the Context's: who asks about a resource that is named after its owner knows better than the name whose it
+	// is. A key without values is one that stands for nothing here; its default counts only if the Context lacks
+	// the key too.
+	ResourceVariables Context
+	Now               time.Time
 
 	Identity []Source // of the principal and its groups
 	Boundary *Source  // nil: none is set
@@ -105,6 +110,7 @@ type evaluation struct {
 	space      [2]resourceName // for names
 	now        time.Time
 	time       [2][1]string // CurrentTime and EpochTime, made when asked for
+	inResource Context      // replaces values in resource patterns; folded
 	lastKey    string       // the key asked for last, and its values
 	lastValues []string
 	trace      bool
@@ -146,9 +152,19 @@ func present(v []string) []string {
 	return v
 }
 
-// variable returns the text of a variable. A key with several values has none, as variables stand for one.
-func (e *evaluation) variable(p *piece) (string, bool) {
-	if v := e.values(p.key); len(v) == 1 {
+// variable returns the text of a variable, in a pattern of resources or elsewhere. A key with several values has
+// none, as variables stand for one.
+func (e *evaluation) variable(p *piece, inResource bool) (string, bool) {
+	v := e.values(p.key)
+	if inResource && e.inResource != nil {
+		if own, replaced := e.inResource[p.key]; replaced {
+			if len(own) == 0 && len(v) > 0 {
+				return "", false // the default is for those who lack the key, not for those from whom it is taken
+			}
+			v = own
+		}
+	}
+	if len(v) == 1 {
 		return v[0], true
 	}
 	return p.fallback, p.hasDefault
