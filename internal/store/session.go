@@ -24,6 +24,7 @@ type Session struct {
 	IdleTimeout  time.Duration
 	MaxDuration  time.Duration // zero means no limit
 	Task         []byte        // what the node must run, in JSON; opaque here
+	Starter      []byte        // what the starter was then, in JSON; opaque here
 
 	// ClientTokenHash is the SHA-256 of the token with which the client may open its
 	// data channel, ClientTokenExpires its end. An ended session has none.
@@ -59,10 +60,10 @@ func (s *Store) CreateSession(ctx context.Context, x Session, start AuditEvent) 
 		}
 		_, err := tx.exec(ctx, `
 			insert into sessions (`+sessionColumns+`)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 			x.ID, x.NodeID, x.OwnerARN, x.OwnerUserID, x.DocumentName, x.Reason, x.Details, string(x.Status),
 			x.AccessType, millis(x.StartedAt), millis(x.EndedAt), x.IdleTimeout.Milliseconds(), x.MaxDuration.Milliseconds(),
-			x.Task, x.ClientTokenHash, millis(x.ClientTokenExpires))
+			x.Task, x.ClientTokenHash, millis(x.ClientTokenExpires), x.Starter)
 		if err != nil {
 			return err
 		}
@@ -76,12 +77,12 @@ func (s *Store) CreateSession(ctx context.Context, x Session, start AuditEvent) 
 
 const sessionColumns = `id, node_id, owner_arn, owner_user_id, document_name, reason, details, status,
 	access_type, started_at, ended_at, idle_timeout_ms, max_duration_ms, task,
-	client_token_hash, client_token_expires_at`
+	client_token_hash, client_token_expires_at, starter`
 
 func scanSession(x *Session, scan func(...any) error) error {
 	return scan(&x.ID, &x.NodeID, &x.OwnerARN, &x.OwnerUserID, &x.DocumentName, &x.Reason, &x.Details, &x.Status,
 		&x.AccessType, asTime(&x.StartedAt), asTime(&x.EndedAt), asDuration(&x.IdleTimeout), asDuration(&x.MaxDuration),
-		&x.Task, &x.ClientTokenHash, asTime(&x.ClientTokenExpires))
+		&x.Task, &x.ClientTokenHash, asTime(&x.ClientTokenExpires), &x.Starter)
 }
 
 // Session returns the session with that id, or [ErrNotFound].

@@ -14,6 +14,7 @@ func sessionsRoundTrip(t *testing.T, s *store.Store) {
 	n := node(t, s)
 	full := newSession(n, t0)
 	full.Reason, full.Details, full.IdleTimeout = "ticket 7", "", 1500*time.Millisecond
+	full.Starter = []byte(`{"UserID":"AIDA"}`)
 	must(t, s.CreateSession(ctx, full, startEvent(full)))
 	bare := store.Session{ID: "bare", NodeID: n.ID, OwnerARN: "arn", Status: ssm.SessionConnecting, StartedAt: t0.Add(time.Second)}
 	must(t, s.CreateSession(ctx, bare, startEvent(bare)))
