@@ -21,6 +21,10 @@ type Request struct {
 	// this pair, where they differ from the caller's condition keys. One without values
 	// stands for nothing. [Auth.SessionRequest] sets them.
 	Variables map[string][]string
+	// ResourcePolicy is the policy of a resource that nobody reaches without it, such as a
+	// key: it must allow as well. One that names the caller itself, and not only its
+	// account, allows in place of the caller's own policies.
+	ResourcePolicy *policy.Source
 
 	override policy.Context // condition keys that replace those of the caller
 	trust    *policy.Source // of the role that is to be assumed

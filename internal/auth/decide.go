@@ -129,6 +129,7 @@ func (j *judge) decide(r Request) policy.Decision {
 	q.Context = j.contextOf(r)
 	q.Trace = r.trace
 	q.Trust = r.trust
+	q.ResourcePolicy, q.ResourceRequired = r.ResourcePolicy, r.ResourcePolicy != nil
 	if j.gone || !j.mayEver(r) {
 		return policy.Decision{Outcome: policy.ImplicitDeny, Reason: policy.NoIdentityAllows}
 	}

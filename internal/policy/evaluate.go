@@ -37,6 +37,7 @@ const (
 	NoBoundaryAllows
 	NoSessionAllows
 	NoTrustAllows
+	NoResourceAllows
 )
 
 // Match is a statement that covers the request, and where it stands.
@@ -131,6 +132,8 @@ func Evaluate(r Request) Decision {
 		d.Reason = NoBoundaryAllows
 	case (len(r.Session) > 0 || r.SessionRequired) && !session.allows():
 		d.Reason = NoSessionAllows
+	case r.ResourceRequired && !resource.allows():
+		d.Reason = NoResourceAllows
 	default:
 		d.Allowed, d.Outcome, d.Reason = true, Allowed, AllowedByPolicy
 		d.Deciding = identity.allow

@@ -26,6 +26,8 @@ func Explain(d Decision, principalARN, action, resource string) string {
 		b.WriteString(" because no permissions boundary allows the " + action + " action")
 	case NoSessionAllows:
 		b.WriteString(" because no session policy allows the " + action + " action")
+	case NoResourceAllows:
+		b.WriteString(" because no resource-based policy allows the " + action + " action")
 	case NoTrustAllows, DeniedByTrust: // AWS does not say more about a role's trust policy
 	default:
 		b.WriteString(" because no identity-based policy allows the " + action + " action")

@@ -95,6 +95,8 @@ type Request struct {
 	SessionRequired bool
 	Trust           *Source // of the role to be assumed: it must allow
 	ResourcePolicy  *Source // of the resource: it may allow in place of an identity policy
+	// ResourceRequired: the resource's own policy must allow, whatever identity policies say, as a key's must.
+	ResourceRequired bool
 
 	// Trace asks for all matched statements and missing keys; without it the decision stops at the first deny.
 	Trace bool
