@@ -116,7 +116,8 @@ func (s *Store) EnableMFADevice(ctx context.Context, serial, userName string, at
 			return &LimitError{Name: "MFADevicesPerUser", Limit: mfaDevicesPerUser}
 		}
 		n, err := tx.exec(ctx, `
-			update mfa_devices set user_id = $2, enabled_at = $3, last_step = $4 where serial = $1 and user_id is null`,
+			update mfa_devices set user_id = $2, enabled_at = $3, last_step = case when last_step < $4 then $4 else last_step end
+			where serial = $1 and user_id is null`,
 			serial, id, at.UnixMilli(), step)
 		if err == nil && n == 0 {
 			err = ErrExists

@@ -194,13 +194,16 @@ from (
 
 -- Names are matched exactly from here on, so who wrote one in another case is corrected.
 update activations set iam_role = (
-    select r.name from roles r where lower(r.name) = lower(iam_role)
-) where iam_role not in (select name from roles) and lower(iam_role) in (select lower(name) from roles);
-update nodes set iam_role = (
-    select r.name from roles r where lower(r.name) = lower(iam_role)
-) where iam_role not in (select name from roles) and lower(iam_role) in (select lower(name) from roles);
+    select r.name from roles r where lower(r.name) = lower(substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1))
+) where substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1) not in (select name from roles)
+    and lower(substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1)) in (select lower(name) from roles);
 
-update temporary_credentials set role_id = (select r.id from roles r where r.name = role_name);
+update nodes set iam_role = (
+    select r.name from roles r where lower(r.name) = lower(substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1))
+) where substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1) not in (select name from roles)
+    and lower(substr(iam_role, length(rtrim(iam_role, replace(iam_role, '/', ''))) + 1)) in (select lower(name) from roles);
+
+update temporary_credentials set role_id = (select r.id from roles r where lower(r.name) = lower(role_name));
 
 insert into policy_attachments (entity_type, entity_id, policy_arn)
 select 'role', id, 'arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore' from roles;
