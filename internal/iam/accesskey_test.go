@@ -56,7 +56,7 @@ func TestAccessKeyLivesAndDies(t *testing.T) {
 		{"alice", form("ListAccessKeys"), "403 InvalidClientTokenId: The security token included in the request is invalid."},
 		{"admin", form("UpdateAccessKey", "UserName", "alice", "AccessKeyId", key, "Status", "Active"), "200"},
 		{"alice", form("ListAccessKeys"), list(metadata + metadata)},
-		{"admin", form("DeleteUser", "UserName", "alice"), "409 DeleteConflict: Cannot delete entity, must delete access keys first."},
+		{"admin", form("DeleteUser", "UserName", "alice"), "409 DeleteConflict: Cannot delete entity, must delete policies first."},
 		{"alice", form("DeleteAccessKey", "AccessKeyId", key), "200"},
 		{"alice", form("ListAccessKeys"), "403 InvalidClientTokenId: The security token included in the request is invalid."},
 		{"admin", form("DeleteAccessKey", "UserName", "alice", "AccessKeyId", key), "404 NoSuchEntity: The Access Key with id " + key + " cannot be found."},

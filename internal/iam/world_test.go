@@ -81,7 +81,7 @@ func (w *world) now() time.Time { return start.Add(time.Duration(w.ahead.Load())
 func (w *world) addUser(name string) {
 	w.t.Helper()
 	letter := strings.ToUpper(name[:1])
-	u := store.User{ID: "AIDA" + strings.Repeat(letter, 17), Name: name, Path: "/", CreatedAt: start, Administrator: name == "admin"}
+	u := store.User{ID: "AIDA" + strings.Repeat(letter, 17), Name: name, Path: "/", CreatedAt: start}
 	must(w.t, w.store.CreateUser(w.t.Context(), u))
 	w.secret[name] = credential{"AKIA" + strings.Repeat(letter, 16), name + "'s secret"}
 	must(w.t, w.store.CreateAccessKey(w.t.Context(), store.AccessKey{
