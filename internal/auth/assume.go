@@ -45,11 +45,15 @@ func (a *Auth) MayFederate(ctx context.Context, role store.Role, action string, 
 	return j.decide(r), nil
 }
 
-// assumption is the question whether a role may be assumed.
+// assumption is the question whether a role may be assumed. One without a trust policy,
+// such as a role that does not exist, may not.
 func (a *Auth) assumption(role store.Role, action string, extra policy.Context) (Request, error) {
-	trust, err := a.parse(role.TrustPolicy, policy.Trust)
-	if err != nil {
-		return Request{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
+	var trust *policy.Policy
+	if role.TrustPolicy != "" {
+		var err error
+		if trust, err = a.parse(role.TrustPolicy, policy.Trust); err != nil {
+			return Request{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
+		}
 	}
 	arn := a.iamARN("role", role.Path, role.Name)
 	return Request{

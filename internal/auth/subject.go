@@ -2,7 +2,11 @@ package auth
 
 import (
 	"context"
+	"strconv"
 	"strings"
+	"time"
+
+	"sekisho/internal/policy"
 )
 
 // Subject is a caller that is to be judged later, when it is not calling: whoever started
@@ -19,7 +23,21 @@ type Subject struct {
 // with these credentials.
 func (a *Auth) Subject(ctx context.Context) Subject {
 	p, _ := From(ctx)
-	return Subject{UserID: p.UserID, ARN: p.ARN, Session: p.Session, Context: a.facts(ctx, p)}
+	facts, now := a.facts(ctx, p), a.cfg.Now().UTC()
+	// What began within office hours was begun rightly.
+	facts["aws:currenttime"] = one(now.Format(time.RFC3339))
+	facts["aws:epochtime"] = one(strconv.FormatInt(now.Unix(), 10))
+	return Subject{UserID: p.UserID, ARN: p.ARN, Session: p.Session, Context: facts}
+}
+
+// TraceFor is [Auth.Decide] for a subject.
+func (a *Auth) TraceFor(ctx context.Context, s Subject, r Request) (policy.Decision, error) {
+	j, err := a.judge(ctx, a.subjectPrincipal(s), s.Context)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	r.trace = true
+	return j.decide(r), nil
 }
 
 // DecideFor decides whether a subject may do all of reqs, by the policies as they are

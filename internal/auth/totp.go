@@ -30,19 +30,6 @@ func CheckTOTP(seed, code string, now time.Time, lastStep int64) (step int64, ok
 	return step, ok
 }
 
-// CheckTOTPPair says whether two codes follow each other and are what the device shows
-// about now, as asked of one who pairs a device. The first may be one step older than
-// [CheckTOTP] takes, because the second is awaited. It returns the step of the second.
-func CheckTOTPPair(seed, first, second string, now time.Time) (step int64, ok bool) {
-	current := now.Unix() / totpPeriod
-	for s := current - totpDrift; s <= current+totpDrift; s++ {
-		if isCode(seed, first, s-1) && isCode(seed, second, s) && !ok {
-			step, ok = s, true
-		}
-	}
-	return step, ok
-}
-
 // isCode says whether code is that of a step. A seed that is no base32 has no codes.
 func isCode(seed, code string, step int64) bool {
 	if step < 0 {
