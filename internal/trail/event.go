@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ type Event struct {
 	RecipientAccountID  string         `json:"recipientAccountId"`
 	EventCategory       string         `json:"eventCategory"`
 	TLSDetails          *TLSDetails    `json:"tlsDetails,omitempty"`
+	// FromConsole is "true" for a call that the console made for somebody who signed in
+	// there, and else absent.
+	FromConsole string `json:"sessionCredentialFromConsole,omitempty"`
 }
 
 // UserIdentity says who called (CloudTrail user guide, "CloudTrail userIdentity element").
@@ -56,8 +60,9 @@ type UserIdentity struct {
 
 // SessionContext is about temporary credentials.
 type SessionContext struct {
-	SessionIssuer *SessionIssuer    `json:"sessionIssuer,omitempty"`
-	Attributes    SessionAttributes `json:"attributes"`
+	SessionIssuer  *SessionIssuer    `json:"sessionIssuer,omitempty"`
+	Attributes     SessionAttributes `json:"attributes"`
+	SourceIdentity string            `json:"sourceIdentity,omitempty"`
 }
 
 // SessionIssuer is the role whose session it is.
@@ -140,6 +145,9 @@ func (r *Recorder) event(ctx context.Context, c call) store.AuditEvent {
 		e.ResponseElements = out.members(c.out)
 	}
 	e.ErrorMessage = in.message(c.message)
+	if p.ViaConsole {
+		e.FromConsole = "true"
+	}
 	if p.Kind == auth.Anonymous {
 		e.UserIdentity.webIdentity(e.ResponseElements)
 	}
@@ -217,10 +225,13 @@ func identity(p auth.Principal) UserIdentity {
 	}
 	u.SessionContext = &SessionContext{Attributes: SessionAttributes{
 		CreationDate:     p.TokenIssuedAt.UTC().Format(time.RFC3339),
-		MFAAuthenticated: "false",
-	}}
+		MFAAuthenticated: strconv.FormatBool(!p.MFAAt.IsZero()),
+	}, SourceIdentity: p.SourceIdentity}
 	if p.Kind == auth.RoleSession {
-		role, _, _ := strings.Cut(p.UserID, ":")
+		role := p.RoleID
+		if role == "" {
+			role, _, _ = strings.Cut(p.UserID, ":")
+		}
 		u.SessionContext.SessionIssuer = &SessionIssuer{
 			Type: "Role", PrincipalID: role, ARN: "arn:aws:iam::" + p.Account + ":role/" + p.RoleName,
 			AccountID: p.Account, UserName: lastPart(p.RoleName),

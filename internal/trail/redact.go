@@ -108,6 +108,8 @@ func (r *redactor) value(name string, v reflect.Value, depth int) any {
 	switch t := v.Type(); {
 	case t == timeType || t == ssmTimeType:
 		return timeText(v)
+	case t.Implements(marshalerType):
+		return r.marshaled(name, v, depth)
 	case v.Kind() == reflect.String:
 		return r.text(name, v.String())
 	case text:
@@ -115,8 +117,6 @@ func (r *redactor) value(name string, v reflect.Value, depth int) any {
 			return nil
 		}
 		return r.text(name, base64.StdEncoding.EncodeToString(v.Bytes()))
-	case t.Implements(marshalerType):
-		return r.marshaled(name, v, depth)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -262,8 +262,9 @@ func (r *redactor) text(name, s string) any {
 // withoutQuery hides the values of an address's parameters, among which tokens are.
 func withoutQuery(s string) string {
 	base, query, ok := strings.Cut(s, "?")
-	if at := strings.LastIndexByte(base, '@'); at >= 0 && strings.Contains(base, "://") {
-		base = hidden + base[at:]
+	scheme, host, found := strings.Cut(base, "://")
+	if at := strings.LastIndexByte(host, '@'); found && at >= 0 { // name and password
+		base = scheme + "://" + hidden + host[at:]
 	}
 	if !ok {
 		return base

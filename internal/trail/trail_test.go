@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"sekisho/internal/auth"
 	"sekisho/internal/awsapi"
+	"sekisho/internal/iam"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 	"sekisho/internal/store/storetest"
@@ -113,7 +115,9 @@ func post(t *testing.T, w *world, in any) string {
 
 func TestNoSecretOfAnyOperationIsRecorded(t *testing.T) {
 	w := newWorld(t)
-	trailtest.Check(t, w.trail, append(w.control.Operations(), w.trail.Operations()...))
+	people, err := iam.New(iam.Config{Store: w.store, Auth: w.auth, ARNs: arns})
+	must(t, err)
+	trailtest.Check(t, w.trail, slices.Concat(w.control.Operations(), people.Operations(), w.trail.Operations()))
 }
 
 // Reads are recorded, without their answers; polls are not.
@@ -121,6 +125,7 @@ func TestReadsAndPolls(t *testing.T) {
 	w := newWorld(t)
 	must(t, w.call("alice", "AmazonSSM.DescribeActivations", &ssm.DescribeActivationsInput{}, nil))
 	ctx := auth.WithPrincipal(awsapi.WithRequest(t.Context(), awsapi.RequestInfo{}), auth.Principal{Kind: auth.RoleSession, ARN: "arn:aws:sts::123456789012:assumed-role/Nodes/mi-0123456789abcdef0",
+		SourceIdentity: "alice", MFAKnown: true, MFAAt: time.Unix(1_767_323_045, 0), ViaConsole: true,
 		UserID: "AROA1:mi-0123456789abcdef0", Account: "123456789012", RoleName: "Nodes", SessionName: "mi-0123456789abcdef0", TokenIssuedAt: time.Unix(1_767_323_045, 0)})
 	w.trail.Observe(ctx, awsapi.Result{RequestInfo: awsapi.RequestInfo{Service: "ec2messages", Operation: "GetMessages"}})
 	w.trail.Observe(ctx, awsapi.Result{RequestInfo: awsapi.RequestInfo{Service: "ec2messages", Operation: "GetMessages"}, Code: "AccessDeniedException"})
@@ -144,8 +149,8 @@ func TestReadsAndPolls(t *testing.T) {
 		ARN: "arn:aws:sts::123456789012:assumed-role/Nodes/mi-0123456789abcdef0",
 		SessionContext: &trail.SessionContext{
 			SessionIssuer: &trail.SessionIssuer{Type: "Role", PrincipalID: "AROA1", ARN: "arn:aws:iam::123456789012:role/Nodes", AccountID: "123456789012", UserName: "Nodes"},
-			Attributes:    trail.SessionAttributes{CreationDate: "2026-01-02T03:04:05Z", MFAAuthenticated: "false"}}}
-	if diff := cmp.Diff(want, beat.UserIdentity); diff != "" || stored.Username != "mi-0123456789abcdef0" {
+			Attributes:    trail.SessionAttributes{CreationDate: "2026-01-02T03:04:05Z", MFAAuthenticated: "true"}, SourceIdentity: "alice"}}
+	if diff := cmp.Diff(want, beat.UserIdentity); diff != "" || beat.FromConsole != "true" || stored.Username != "mi-0123456789abcdef0" {
 		t.Errorf("%q: identity differs (-want +got):\n%s", stored.Username, diff)
 	}
 	resources := []trail.Resource{{ARN: "arn:aws:ssm:local-1:123456789012:managed-instance/mi-0123456789abcdef0", AccountID: "123456789012", Type: "AWS::SSM::ManagedInstance"}}
