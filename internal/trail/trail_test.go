@@ -20,6 +20,7 @@ import (
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 	"sekisho/internal/store/storetest"
+	"sekisho/internal/sts"
 	"sekisho/internal/trail"
 	"sekisho/internal/trail/trailtest"
 )
@@ -117,7 +118,9 @@ func TestNoSecretOfAnyOperationIsRecorded(t *testing.T) {
 	w := newWorld(t)
 	people, err := iam.New(iam.Config{Store: w.store, Auth: w.auth, ARNs: arns})
 	must(t, err)
-	trailtest.Check(t, w.trail, slices.Concat(w.control.Operations(), people.Operations(), w.trail.Operations()))
+	tokens, err := sts.New(sts.Config{Store: w.store, Auth: w.auth, ARNs: arns})
+	must(t, err)
+	trailtest.Check(t, w.trail, slices.Concat(w.control.Operations(), people.Operations(), tokens.Operations(), w.trail.Operations()))
 }
 
 // Reads are recorded, without their answers; polls are not.
