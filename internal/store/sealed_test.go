@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sekisho/internal/store"
 	"sekisho/internal/store/storetest"
@@ -16,8 +19,38 @@ import (
 
 // tables names the tables of the schema in an order in which they can be filled.
 var tables = []string{
-	"master_key", "deployment", "users", "access_keys", "activations", "nodes", "temporary_credentials", "tags", "sessions",
-	"audit_events",
+	"master_key", "deployment", "identity_revision", "users", "access_keys", "user_groups", "group_members", "roles", "policies",
+	"policy_versions", "policy_attachments", "inline_policies", "mfa_devices", "instance_profiles", "instance_profile_roles",
+	"oidc_providers", "activations", "nodes", "temporary_credentials", "tags", "sessions", "audit_events", "audit_resources",
+	"kms_keys", "kms_key_versions", "kms_aliases",
+}
+
+// A table that is not named is neither searched for secrets nor frozen.
+func TestEveryTableIsNamed(t *testing.T) {
+	dsn := storetest.SQLite().New(t)
+	storetest.OpenDSN(t, dsn)
+	rows, err := storetest.Raw(t, dsn).Query(`
+		select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name <> 'goose_db_version'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	named := slices.Sorted(slices.Values(tables))
+	slices.Sort(found)
+	if diff := cmp.Diff(found, named); diff != "" {
+		t.Errorf("tables of the schema (-) and named here (+):\n%s", diff)
+	}
 }
 
 // dump reads a whole table.
@@ -59,6 +92,7 @@ func dump(t *testing.T, db *sql.DB, table string) (columns []string, rows [][]an
 }
 
 const (
+	mfaSeed    = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	keySecret  = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 	roleSecret = "zK9temporary-bPxRfiCYEXAMPLEKEY-temporary"
 )
@@ -73,6 +107,7 @@ func makeSecrets(t *testing.T, s *store.Store) {
 		s.CreateAccessKey(t.Context(), store.AccessKey{ID: "AKIA2", UserID: "AIDA1", Secret: "other", Active: true, CreatedAt: now}),
 		s.CreateTemporaryCredential(t.Context(), store.TemporaryCredential{AccessKeyID: "ASIA1", Secret: roleSecret,
 			TokenHash: make([]byte, 32), RoleName: "r", SessionName: "s", IssuedAt: now, ExpiresAt: now.Add(time.Hour)}),
+		s.CreateMFADevice(t.Context(), store.MFADevice{Serial: "arn:aws:iam::123456789012:mfa/phone", Seed: mfaSeed, CreatedAt: now}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +121,7 @@ func TestSecretsAreSealedInTheDatabase(t *testing.T) {
 		makeSecrets(t, s)
 		var found []string
 		look := func(where string, text []byte) {
-			for _, secret := range []string{keySecret, roleSecret} {
+			for _, secret := range []string{keySecret, roleSecret, mfaSeed} {
 				// Also a part of it, and as the databases print bytes.
 				for _, form := range []string{secret[:20], hex.EncodeToString([]byte(secret[:20]))} {
 					if bytes.Contains(text, []byte(form)) {
@@ -127,8 +162,8 @@ func TestSecretsAreSealedInTheDatabase(t *testing.T) {
 		if len(found) > 0 {
 			t.Errorf("a secret is readable in %v", found)
 		}
-		if seen != 3 {
-			t.Errorf("looked at %d sealed values, want 3", seen)
+		if seen != 4 {
+			t.Errorf("looked at %d sealed values, want 4", seen)
 		}
 	})
 }
@@ -161,10 +196,16 @@ func TestErrorsDoNotShowSecrets(t *testing.T) {
 		s := storetest.OpenDSN(t, dsn)
 		makeSecrets(t, s)
 		const hash = "$argon2id$v=19$hunter2"
+		if err := s.CreateUser(t.Context(), store.User{ID: "AIDA2", Name: "bob", CreatedAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
 		for _, err := range []error{
 			s.CreateAccessKey(t.Context(), store.AccessKey{ID: "AKIA1", UserID: "AIDA1", Secret: keySecret, CreatedAt: time.Now()}),
 			s.CreateAccessKey(t.Context(), store.AccessKey{ID: "AKIA3", UserID: "nobody", Secret: keySecret, CreatedAt: time.Now()}),
-			s.CreateAccessKey(t.Context(), store.AccessKey{ID: "", UserID: "AIDA1", Secret: keySecret, CreatedAt: time.Now()}),
+			s.CreateAccessKey(t.Context(), store.AccessKey{ID: "", UserID: "AIDA2", Secret: keySecret, CreatedAt: time.Now()}),
+			s.CreateAccessKey(t.Context(), store.AccessKey{ID: "AKIA3", UserID: "AIDA1", Secret: keySecret, CreatedAt: time.Now()}),
+			s.CreateMFADevice(t.Context(), store.MFADevice{Seed: keySecret, CreatedAt: time.Now()}),
+			s.SetLoginProfile(t.Context(), "alice", hash+"\x00", true, time.Now()),
 			s.CreateTemporaryCredential(t.Context(), store.TemporaryCredential{AccessKeyID: "ASIA1", Secret: roleSecret}),
 			s.SetPassword(t.Context(), "nobody", hash),
 			s.SetPassword(t.Context(), "alice", hash+"\x00"),
