@@ -7,6 +7,7 @@ import (
 
 	"sekisho/internal/auth"
 	"sekisho/internal/ssm"
+	"sekisho/internal/store"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 // provedBy checks the one-time password that a request may carry and says when it was
 // shown: now, or the zero time if there is none in the request. The device must be the
 // calling user's own; whether others exist is not told.
-func (s *Server) provedBy(ctx context.Context, p auth.Principal, serial string, code shownSecret) (time.Time, error) {
+func (s *Server) provedBy(ctx context.Context, p auth.Principal, serial string, code store.Secret) (time.Time, error) {
 	if serial == "" && code == "" {
 		return time.Time{}, nil
 	}
@@ -39,7 +40,7 @@ func (s *Server) provedBy(ctx context.Context, p auth.Principal, serial string, 
 	if !s.wrong.mayTry(serial, now) {
 		return time.Time{}, ssm.Errorf(ssm.CodeThrottling, "Rate exceeded")
 	}
-	step, ok := auth.CheckTOTP(device.Seed.Reveal(), string(code), now, device.LastStep)
+	step, ok := auth.CheckTOTP(device.Seed.Reveal(), code.Reveal(), now, device.LastStep)
 	if ok {
 		// The store decides which of two requests with one code comes first.
 		if ok, err = s.cfg.Store.UseMFAStep(ctx, serial, step); err != nil {

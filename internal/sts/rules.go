@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sekisho/internal/ssm"
+	"sekisho/internal/store"
 )
 
 // Patterns of the service's model, as its validation texts show them. They allow letters,
@@ -32,8 +33,8 @@ func (v *violations) word(member, value, marks, pattern string) {
 }
 
 // code holds a one-time password against its pattern. It is not repeated.
-func (v *violations) code(member string, value shownSecret) {
-	if !made(string(value), "", false) {
+func (v *violations) code(member string, value store.Secret) {
+	if !made(value.Reveal(), "", false) {
 		*v = append(*v, fmt.Sprintf("Value at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", member, patternCode))
 	}
 }

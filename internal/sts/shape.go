@@ -3,24 +3,23 @@ package sts
 import (
 	"log/slog"
 	"time"
+
+	"sekisho/internal/store"
 )
 
 // Shapes of the service (api.md Appendix A.2). The constraints that the constraint tags
 // cannot say are those of rules.go.
 
-// shownSecret is a secret on its way from or to the caller. Whoever else puts a request
-// or an answer into words, such as a log or an audit trail, gets no secret.
+// shownSecret is a secret in the answer to the caller who asked for it; what a caller
+// sends is a [store.Secret]. Whoever else puts an answer into words, such as a log or an
+// audit trail, gets no secret. It has no String method: the protocol's encoder uses that.
 type shownSecret string
 
-const redacted = "[redacted]"
-
-func (shownSecret) String() string { return redacted }
-
 // LogValue is what slog shows.
-func (shownSecret) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (shownSecret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // MarshalText is what JSON and other encodings but the protocol's own show.
-func (shownSecret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (shownSecret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // Tag is a session tag.
 type Tag struct {
@@ -35,8 +34,8 @@ type PolicyDescriptor struct {
 
 // ProvidedContext is a context assertion. There is no provider of such here.
 type ProvidedContext struct {
-	ProviderARN      string      `json:"ProviderArn" constraint:"len=20..2048"`
-	ContextAssertion shownSecret `constraint:"len=4..2048"`
+	ProviderARN      string       `json:"ProviderArn" constraint:"len=20..2048"`
+	ContextAssertion store.Secret `constraint:"len=4..2048"`
 }
 
 // Credentials are temporary credentials, in the answer to the caller who asked for them.
@@ -64,7 +63,7 @@ type AssumeRoleInput struct {
 	TransitiveTagKeys []string           `constraint:"len=0..50 pattern=IAMTagKey"`
 	ExternalID        string             `json:"ExternalId" constraint:"len=2..1224"`
 	SerialNumber      string             `constraint:"len=9..256"`
-	TokenCode         shownSecret        `constraint:"len=6..6"`
+	TokenCode         store.Secret       `constraint:"len=6..6"`
 	SourceIdentity    string             `constraint:"len=2..64"`
 	ProvidedContexts  []ProvidedContext  `constraint:"len=1..5"`
 }
@@ -81,7 +80,7 @@ type AssumeRoleOutput struct {
 type AssumeRoleWithWebIdentityInput struct {
 	RoleARN          string             `json:"RoleArn" constraint:"required len=20..2048"`
 	RoleSessionName  string             `constraint:"required len=2..64"`
-	WebIdentityToken shownSecret        `constraint:"required len=4..20000"`
+	WebIdentityToken store.Secret       `constraint:"required len=4..20000"`
 	ProviderID       string             `json:"ProviderId" constraint:"len=4..2048"`
 	PolicyARNs       []PolicyDescriptor `json:"PolicyArns"`
 	Policy           string             `constraint:"len=1.."`
@@ -100,9 +99,9 @@ type AssumeRoleWithWebIdentityOutput struct {
 
 // GetSessionTokenInput is the request of sts:GetSessionToken.
 type GetSessionTokenInput struct {
-	DurationSeconds *int        `constraint:"range=900..129600"`
-	SerialNumber    string      `constraint:"len=9..256"`
-	TokenCode       shownSecret `constraint:"len=6..6"`
+	DurationSeconds *int         `constraint:"range=900..129600"`
+	SerialNumber    string       `constraint:"len=9..256"`
+	TokenCode       store.Secret `constraint:"len=6..6"`
 }
 
 // GetSessionTokenOutput is the answer of sts:GetSessionToken.

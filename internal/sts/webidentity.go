@@ -34,7 +34,7 @@ func (s *Server) AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWi
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.verifyToken(ctx, string(in.WebIdentityToken))
+	id, err := s.verifyToken(ctx, in.WebIdentityToken.Reveal())
 	if err != nil {
 		return nil, err
 	}
