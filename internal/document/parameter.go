@@ -366,22 +366,24 @@ func (p *Parameter) checkItems(n int) string {
 	return ""
 }
 
-// textOf is a value inside a longer text: texts as they are, a list of them joined by
+// text is a value inside a longer text: texts as they are, a list of them joined by
 // commas (api.md §7.5), the rest as JSON.
+func (p *Parameter) text(v any) string {
+	list, _ := v.([]any)
+	if p.Type != TypeStringList {
+		return textOf(v)
+	}
+	texts := make([]string, len(list))
+	for i, item := range list {
+		texts[i] = textOf(item)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// textOf is one value as text: a text as it is, the rest as JSON.
 func textOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case []any:
-		texts := make([]string, len(v))
-		for i, item := range v {
-			text, ok := item.(string)
-			if !ok {
-				return string(appendJSON(nil, v))
-			}
-			texts[i] = text
-		}
-		return strings.Join(texts, ", ")
+	if text, ok := v.(string); ok {
+		return text
 	}
 	return string(appendJSON(nil, v))
 }

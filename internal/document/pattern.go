@@ -150,6 +150,9 @@ func compileJava(text string) (*regexp.Regexp, error) {
 func plainSyntax(err error) error {
 	var e *syntax.Error
 	if errors.As(err, &e) {
+		if strings.HasPrefix(e.Expr, "(?<=") || strings.HasPrefix(e.Expr, "(?<!") { // Go sees a name
+			return errors.New("look-behind is not supported")
+		}
 		return fmt.Errorf("%s `%s`", e.Code, cut(e.Expr))
 	}
 	return err

@@ -195,7 +195,7 @@ func (d *Document) bind(parameters map[string][]string) (map[string]bound, error
 		if fault != "" {
 			return nil, fail("%s", fault)
 		}
-		b := bound{value: value, text: textOf(value), deferred: deferred}
+		b := bound{value: value, text: p.text(value), deferred: deferred}
 		switch value.(type) {
 		case bool, number: // the members that take them read their text too
 			b.value = b.text
