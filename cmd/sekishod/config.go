@@ -176,6 +176,7 @@ var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	// regionForm is what fits into a credential scope, an ARN and a host name.
 	regionForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+	userForm   = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`) // a user's name (API reference, CreateUser)
 	nameForm   = regexp.MustCompile(`^(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
 )
 

@@ -14,14 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"sekisho/internal/auth"
 	"sekisho/internal/store"
 )
 
-const (
-	masterKeyFile = "master.key"
-	adminName     = "admin"
-)
+const masterKeyFile = "master.key"
 
 func runInit(ctx context.Context, c command, args []string, stdout, stderr io.Writer) error {
 	cfg := defaultConfig()
@@ -60,17 +56,12 @@ The administrator %q. These are shown now and never again:
 Keep a copy of %s apart from the database: without it, stored secrets cannot be opened.
 Nodes and clients need the CA's certificate, %s.
 
+Nodes join with the role %s, which is made as well.
+
 Next: sekishod serve --config %s
 `, made.Region, made.Account, adminName, admin.AccessKeyID, admin.SecretAccessKey, admin.Password,
-		filepath.Join(dir, masterKeyFile), filepath.Join(dir, caCertFile), configPath)
+		filepath.Join(dir, masterKeyFile), filepath.Join(dir, caCertFile), serviceRole, configPath)
 	return nil
-}
-
-// administrator is what the first administrator signs in with.
-type administrator struct {
-	AccessKeyID     string `json:"access_key_id"`
-	SecretAccessKey string `json:"secret_access_key"`
-	Password        string `json:"password"`
 }
 
 // initialise makes a deployment in dir by cfg, whose data directory is "." (dir). The
@@ -125,7 +116,10 @@ func initialise(ctx context.Context, dir string, cfg config, keep func(administr
 	if _, _, err := ca.serverCertificate(resolved.certNames(), now); err != nil {
 		return fail(err)
 	}
-	admin, err := createAdministrator(ctx, db, now)
+	if err := ensureServiceRole(ctx, db, now); err != nil {
+		return fail(err)
+	}
+	admin, err := grantAdministrator(ctx, db, adminName, now)
 	if err != nil {
 		return fail(err)
 	}
@@ -189,80 +183,4 @@ func openDeployment(ctx context.Context, db *store.Store, wanted store.Deploymen
 		return store.Deployment{}, err
 	}
 	return db.Deployment(ctx)
-}
-
-// createAdministrator makes the user, unless an interrupted init did, and gives it a
-// new access key and password.
-func createAdministrator(ctx context.Context, db *store.Store, now time.Time) (administrator, error) {
-	admin := administrator{
-		AccessKeyID:     newID("AKIA", 16),
-		SecretAccessKey: newSecret(),
-		Password:        newPassword(),
-	}
-	user, err := db.UserByName(ctx, adminName)
-	if errors.Is(err, store.ErrNotFound) {
-		user = store.User{ID: newID("AIDA", 17), Name: adminName, Path: "/", Administrator: true, CreatedAt: now}
-		err = db.CreateUser(ctx, user)
-	}
-	if err != nil {
-		return administrator{}, fmt.Errorf("make the administrator: %w", err)
-	}
-	if err := db.SetPassword(ctx, adminName, auth.HashPassword(admin.Password)); err != nil {
-		return administrator{}, fmt.Errorf("set the administrator's password: %w", err)
-	}
-	err = db.CreateAccessKey(ctx, store.AccessKey{
-		ID: admin.AccessKeyID, UserID: user.ID, Secret: store.Secret(admin.SecretAccessKey), Active: true, CreatedAt: now,
-	})
-	if err != nil {
-		return administrator{}, fmt.Errorf("make the administrator's access key: %w", err)
-	}
-	return admin, nil
-}
-
-// idAlphabet has 32 characters, so that a random byte masked to five bits picks one
-// without bias; ids of the service are upper-case letters and digits (api.md §3).
-const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-
-// passwordAlphabet leaves look-alikes out: people type it.
-const passwordAlphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-
-func newID(prefix string, n int) string { return prefix + randomText(idAlphabet, n) }
-
-// newSecret is 30 random bytes in base64: 40 characters, as the service's secrets.
-func newSecret() string {
-	var b [30]byte
-	rand.Read(b[:])
-	return base64.StdEncoding.EncodeToString(b[:])
-}
-
-// newPassword has 100 random bits.
-func newPassword() string { return randomText(passwordAlphabet, 20) }
-
-func newAccount() string {
-	// The first digit is not 0: tools that take the account for a number lose it.
-	return randomDigits("123456789", 1) + randomDigits("0123456789", 11)
-}
-
-// randomText picks n characters of an alphabet of 32.
-func randomText(alphabet string, n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	for i := range b {
-		b[i] = alphabet[b[i]&31]
-	}
-	return string(b)
-}
-
-// randomDigits picks n of the given digits.
-func randomDigits(digits string, n int) string {
-	limit := 256 - 256%len(digits) // bytes from here on would favour the first digits
-	var text []byte
-	for len(text) < n {
-		var b [1]byte
-		rand.Read(b[:])
-		if int(b[0]) < limit {
-			text = append(text, digits[int(b[0])%len(digits)])
-		}
-	}
-	return string(text)
 }

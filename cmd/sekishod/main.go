@@ -70,6 +70,21 @@ func commands() []command {
 			run:      runMigrate,
 		},
 		{
+			name: "audit export", summary: "write the audit trail as JSON lines, oldest first",
+			usage: "--config FILE [--since TIME] [--until TIME]",
+			examples: "sekishod audit export --config /var/lib/sekisho/sekishod.yaml > events.jsonl\n" +
+				"sekishod audit export --config /var/lib/sekisho/sekishod.yaml --since 24h\n" +
+				"sekishod audit export --config /var/lib/sekisho/sekishod.yaml --since 2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z",
+			run: runAuditExport,
+		},
+		{
+			name: "recover", summary: "make a user an administrator with a new key and password, when the old ones are lost",
+			usage: "--config FILE [--user NAME]",
+			examples: "sekishod recover --config /var/lib/sekisho/sekishod.yaml\n" +
+				"sekishod recover --config /var/lib/sekisho/sekishod.yaml --user alice",
+			run: runRecover,
+		},
+		{
 			name: "config describe", summary: "print the configuration file with all keys, explained",
 			examples: "sekishod config describe > sekishod.yaml",
 			run:      runConfigDescribe,
@@ -125,8 +140,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return c.run(ctx, c, args[len(words):], stdout, stderr)
 		}
 	}
-	if args[0] == "config" {
+	switch args[0] {
+	case "config":
 		return usageError{"the only config command is `sekishod config describe`"}
+	case "audit":
+		return usageError{"the only audit command is `sekishod audit export`"}
 	}
 	return usageError{fmt.Sprintf("there is no command %q: see `sekishod --help`", args[0])}
 }

@@ -16,14 +16,13 @@ import (
 	"time"
 
 	"sekisho/internal/auth"
+	"sekisho/internal/awsapi"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 )
 
 const (
 	agentProgram = "sekisho-agent"
-	// nodeRole is the role that dev's nodes get; it exists by name only.
-	nodeRole = "SekishoDevNode"
 	// registerTimeout bounds one registration: an RSA key and one request.
 	registerTimeout = time.Minute
 	// readyInterval is how often dev looks whether its nodes are connected.
@@ -105,14 +104,20 @@ func (s *server) register(ctx context.Context, n *localNode, name string) (strin
 	if err != nil {
 		return "", err
 	}
+	// A deployment of an earlier release does not have it.
+	if err := ensureServiceRole(ctx, s.store, time.Now()); err != nil {
+		return "", err
+	}
 	one, expires := 1, time.Now().Add(time.Hour)
-	activation, err := s.control.CreateActivation(admin, &ssm.CreateActivationInput{
+	input := &ssm.CreateActivationInput{
 		Description:         "made by sekishod dev",
 		DefaultInstanceName: name,
-		IamRole:             nodeRole,
+		IamRole:             serviceRole,
 		RegistrationLimit:   &one,
 		ExpirationDate:      ssm.At(expires),
-	})
+	}
+	activation, err := s.control.CreateActivation(admin, input)
+	s.trail.Record(admin, "ssm:CreateActivation", input, activation, err)
 	if err != nil {
 		return "", fmt.Errorf("make an activation: %w", err)
 	}
@@ -256,7 +261,10 @@ func (s *server) tryEndSessions(ctx context.Context, nodes []*localNode) error {
 				continue
 			}
 			told[session.ID] = true
-			if _, err := s.control.TerminateSession(admin, &ssm.SessionIDInput{SessionID: session.ID}); err != nil {
+			input := &ssm.SessionIDInput{SessionID: session.ID}
+			output, err := s.control.TerminateSession(admin, input)
+			s.trail.Record(admin, "ssm:TerminateSession", input, output, err)
+			if err != nil {
 				return fmt.Errorf("session %s: %w", session.ID, err)
 			}
 		}
@@ -275,6 +283,7 @@ func (s *server) asAdministrator(ctx context.Context) (context.Context, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx = awsapi.WithRequest(ctx, awsapi.RequestInfo{UserAgent: "sekishod dev"})
 	return auth.WithPrincipal(ctx, s.auth.UserPrincipal(admin)), nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,8 +21,11 @@ import (
 	"sekisho/internal/control"
 	"sekisho/internal/fabric"
 	"sekisho/internal/gateway"
+	"sekisho/internal/iam"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
+	"sekisho/internal/sts"
+	"sekisho/internal/trail"
 )
 
 const (
@@ -42,6 +47,8 @@ const (
 
 	// sweepInterval is how often what is no longer needed is removed from the database.
 	sweepInterval = time.Hour
+	// lockOutInterval is how often it is looked whether identities changed.
+	lockOutInterval = 2 * time.Second
 	// sessionHistory is how long ended sessions are listed, as the service does.
 	sessionHistory = 30 * 24 * time.Hour
 )
@@ -62,14 +69,15 @@ type server struct {
 	store    *store.Store
 	fabric   *fabric.Fabric
 	auth     *auth.Auth
+	trail    *trail.Recorder
 	control  *control.Server
 	gateway  *gateway.Gateway
 	http     *http.Server
 	listener net.Listener
 
-	cancel context.CancelCauseFunc // ends sweep
-	swept  chan struct{}           // closed when sweep has returned
-	served chan error              // what http.Serve returned; it has room for that
+	cancel     context.CancelCauseFunc // ends background
+	background sync.WaitGroup
+	served     chan error // what http.Serve returned; it has room for that
 }
 
 // startServer takes the port, opens what cfg names and serves. Whoever gets a server
@@ -132,8 +140,11 @@ func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *serve
 	})
 	go func() { s.served <- s.http.Serve(secure) }()
 	sweepCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	s.cancel, s.swept = cancel, make(chan struct{})
-	go s.sweep(sweepCtx)
+	s.cancel = cancel
+	s.background.Go(func() { s.sweep(sweepCtx) })
+	if cfg.Sessions.LockOut == lockOutAutomatic {
+		s.background.Go(func() { s.lockOut(sweepCtx) })
+	}
 	logger.Info("started", "url", s.url, "listen", s.listener.Addr().String(),
 		"region", s.arns.Region, "account", s.arns.Account, "version", version)
 	return s, nil
@@ -153,8 +164,14 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.trail, err = trail.New(trail.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
 	s.control, err = control.New(control.Config{
 		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns, PublicURL: s.url, Logger: s.logger,
+		ClassicDocumentAccess: s.cfg.Sessions.DocumentAccessCheck == accessClassic,
+		Event:                 s.trail.Event, Recorded: trail.Recorded,
 		// A client that came by another name of ours stays with it, if it can trust it.
 		StreamHost: func(requestHost string) string {
 			host, _, err := net.SplitHostPort(requestHost)
@@ -179,8 +196,12 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	operations, err := s.operations()
+	if err != nil {
+		return nil, err
+	}
 	api, err := awsapi.New(awsapi.Config{
-		Operations:   s.control.Operations(),
+		Operations:   operations,
 		Authenticate: s.authenticate,
 		Observe:      s.observe,
 		Logger:       s.logger,
@@ -195,19 +216,28 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	return routes{gateway: s.gateway, api: api, console: pages}, nil
 }
 
-// authenticate puts the caller of an API request into its context.
-func (s *server) authenticate(ctx context.Context, r *http.Request, body []byte, op awsapi.Operation) (context.Context, error) {
-	principal, err := s.auth.Authenticate(ctx, r, body, op.Service)
+// operations are those of all services.
+func (s *server) operations() ([]awsapi.Operation, error) {
+	identities, err := iam.New(iam.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
-	return auth.WithPrincipal(ctx, principal), nil
+	tokens, err := sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(), s.trail.Operations()), nil
+}
+
+// authenticate puts the caller of an API request into its context.
+func (s *server) authenticate(ctx context.Context, r *http.Request, body []byte, op awsapi.Operation) (context.Context, error) {
+	return s.auth.ForAPI(ctx, r, body, op)
 }
 
 // observe logs each answer of the API: refusals for operators, the rest when
-// debugging. Control audits it.
+// debugging. The trail keeps it.
 func (s *server) observe(ctx context.Context, result awsapi.Result) {
-	s.control.Observe(ctx, result)
+	s.trail.Observe(ctx, result)
 	level := slog.LevelDebug
 	if result.Code != "" {
 		level = slog.LevelInfo
@@ -220,7 +250,6 @@ func (s *server) observe(ctx context.Context, result awsapi.Result) {
 
 // sweep removes expired credentials and old history until ctx ends.
 func (s *server) sweep(ctx context.Context) {
-	defer close(s.swept)
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
@@ -229,8 +258,36 @@ func (s *server) sweep(ctx context.Context) {
 		if err == nil {
 			_, err = s.store.DeleteSessionsEndedBefore(ctx, now.Add(-sessionHistory))
 		}
+		if retention := s.cfg.Audit.Retention; err == nil && retention > 0 {
+			_, err = s.store.DeleteAuditBefore(ctx, now.Add(-retention))
+		}
 		if err != nil && ctx.Err() == nil {
 			s.logger.Warn("remove expired rows", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lockOut ends sessions that have lost their permission, whenever identities changed,
+// until ctx ends.
+func (s *server) lockOut(ctx context.Context) {
+	tick := time.NewTicker(lockOutInterval)
+	defer tick.Stop()
+	var judged int64 // the revision of the identities that sessions were judged by
+	for {
+		revision, err := s.store.IdentityRevision(ctx)
+		if err == nil && revision != judged {
+			err = s.control.LockOut(ctx)
+			if err == nil {
+				judged = revision
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.logger.Warn("sessions not judged anew", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -246,7 +303,7 @@ func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	s.cancel(errors.New("server stops"))
-	<-s.swept
+	s.background.Wait()
 	// Shutdown closes the listener and waits for requests; it does not know the
 	// channels, which have left HTTP. They close meanwhile, so that their peers look
 	// for the next server at once.
@@ -274,6 +331,9 @@ func (s *server) closeParts(ctx context.Context) error {
 	}
 	if s.fabric != nil {
 		s.fabric.Close()
+	}
+	if s.trail != nil { // after the last request, before the store
+		err = errors.Join(err, s.trail.Close(ctx))
 	}
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())

@@ -55,6 +55,7 @@ func Services() []Service {
 		{SigningName: "kms", Protocol: JSON, TargetPrefix: "TrentService"},
 		{SigningName: "cloudtrail", Protocol: JSON, TargetPrefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
 			ShortPrefix: "CloudTrail_20131101"},
+		{SigningName: "sekisho", Protocol: JSON, TargetPrefix: "Sekisho"}, // operations that AWS does not have
 		{SigningName: "sts", Protocol: Query, Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/"},
 		{SigningName: "iam", Protocol: Query, Version: "2010-05-08", Namespace: "https://iam.amazonaws.com/doc/2010-05-08/"},
 	}

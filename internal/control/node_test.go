@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -484,8 +485,12 @@ func TestAPollEndsWithTheServerOrItsClient(t *testing.T) {
 			done := make(chan *GetMessagesOutput, 1)
 			go func() {
 				out, err := w.server.GetMessages(ctx, &GetMessagesInput{Destination: node})
-				if err != nil {
+				// A client may go before its poll is held.
+				if err != nil && !(name == "client" && errors.Is(err, context.Canceled)) {
 					t.Error(err)
+				}
+				if err != nil {
+					out = &GetMessagesOutput{Destination: node}
 				}
 				done <- out
 			}()

@@ -45,9 +45,6 @@ func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterMa
 	case err != nil:
 		return nil, err
 	}
-	if err := s.record(ctx, "ssm:RegisterManagedInstance", in.ActivationID, s.cfg.ARNs.Node(node.ID)); err != nil {
-		return nil, err
-	}
 	s.cfg.Logger.Info("node registered", "node_id", node.ID, "activation_id", in.ActivationID,
 		"remote", awsapi.Info(ctx).SourceIP)
 	return &ssm.RegisterManagedInstanceOutput{InstanceID: node.ID}, nil

@@ -27,15 +27,7 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 		return nil, err
 	}
 	// The node's tags matter to the decision; that it exists must not show in it.
-	onNode := auth.Request{Action: "ssm:StartSession", Resource: s.cfg.ARNs.Node(in.Target)}
-	var tags []ssm.Tag
-	if node != nil {
-		tags = node.Tags
-	}
-	onNode.Context = tagContext(tags)
-	onNode.Context["ssm:SessionDocumentAccessCheck"] = []string{"true"}
-	onDocument := auth.Request{Action: "ssm:StartSession", Resource: s.documentARN(in.DocumentName)}
-	if err := s.cfg.Auth.Authorize(ctx, onNode, onDocument); err != nil {
+	if err := s.authorizeStart(ctx, in.Target, node, in.DocumentName); err != nil {
 		return nil, err
 	}
 	doc, err := s.sessionDocument(in.DocumentName)
@@ -59,7 +51,12 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 	if err != nil {
 		return nil, err
 	}
+	starter, err := json.Marshal(s.cfg.Auth.Subject(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("encode the starter of session %s: %w", id, err)
+	}
 	token := newClientToken()
+	out := &ssm.StartSessionOutput{SessionID: id, TokenValue: token, StreamURL: s.streamURL(ctx, id)}
 	now := s.cfg.Now()
 	err = s.cfg.Store.CreateSession(ctx, store.Session{
 		ID:                 id,
@@ -74,9 +71,10 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 		IdleTimeout:        resolved.IdleTimeout,
 		MaxDuration:        resolved.MaxDuration,
 		Task:               task,
+		Starter:            starter,
 		ClientTokenHash:    auth.TokenHash(token),
 		ClientTokenExpires: now.Add(s.cfg.TokenTTL),
-	}, s.auditEvent(ctx, "ssm:StartSession", s.cfg.ARNs.Node(node.ID), onDocument.Resource, s.cfg.ARNs.Session(id)))
+	}, s.cfg.Event(ctx, "ssm:StartSession", in, out, s.cfg.ARNs.Node(node.ID), s.documentARN(in.DocumentName), s.cfg.ARNs.Session(id)))
 	if errors.Is(err, store.ErrNotFound) { // deregistered meanwhile
 		return nil, notConnected(in.Target)
 	}
@@ -87,7 +85,8 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 		return nil, err
 	}
 	s.cfg.Logger.Info("session started", "session_id", id, "node_id", node.ID, "principal", p.ARN)
-	return &ssm.StartSessionOutput{SessionID: id, TokenValue: token, StreamURL: s.streamURL(ctx, id)}, nil
+	s.cfg.Recorded(ctx)
+	return out, nil
 }
 
 // accessStandard is the AccessType of a session that needed no approval.
@@ -185,9 +184,6 @@ func (s *Server) ResumeSession(ctx context.Context, in *ssm.SessionIDInput) (*ss
 	if err != nil && !errors.Is(err, fabric.ErrNoResponder) {
 		s.cfg.Logger.Warn("gateway not told of a resumed session", "session_id", session.ID, "error", err)
 	}
-	if err := s.record(ctx, operation, s.cfg.ARNs.Session(session.ID)); err != nil {
-		return nil, err
-	}
 	out.TokenValue, out.StreamURL = token, s.streamURL(ctx, session.ID)
 	return out, nil
 }
@@ -204,27 +200,18 @@ func (s *Server) TerminateSession(ctx context.Context, in *ssm.SessionIDInput) (
 	if session == nil || !session.Status.Active() {
 		return out, nil
 	}
-	if _, err := s.cfg.Store.SetSessionStatus(ctx, session.ID, ssm.SessionTerminating); err != nil {
-		if errors.Is(err, store.ErrNotFound) { // its history has just been swept
-			return out, nil
-		}
-		return nil, err
-	}
-	// From here on the session must end, also when the caller goes.
-	ctx = context.WithoutCancel(ctx)
-	err = s.askSession(ctx, session.ID, fabric.SessionRequest{Kind: fabric.SessionTerminate})
-	if err != nil {
-		if !errors.Is(err, fabric.ErrNoResponder) {
-			s.cfg.Logger.Warn("gateway did not end a session", "session_id", session.ID, "error", err)
-		}
-		if err := s.endWithoutGateway(ctx, session); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.record(ctx, operation, s.cfg.ARNs.Session(session.ID)); err != nil {
+	if err := s.terminate(ctx, session); err != nil && !errors.Is(err, store.ErrNotFound) { // its history has just been swept
 		return nil, err
 	}
 	return out, nil
+}
+
+// gatewayFailed notes that a gateway did not end a session; that none relays it is
+// ordinary.
+func (s *Server) gatewayFailed(sessionID string, err error) {
+	if !errors.Is(err, fabric.ErrNoResponder) {
+		s.cfg.Logger.Warn("gateway did not end a session", "session_id", sessionID, "error", err)
+	}
 }
 
 // endWithoutGateway ends a session that no gateway relays: in the store, and on the
@@ -250,7 +237,8 @@ func (s *Server) authorizedSession(ctx context.Context, action, id string) (*sto
 	if exists && err != nil {
 		return nil, err
 	}
-	request := auth.Request{Action: action, Resource: s.cfg.ARNs.Session(id)}
+	p, _ := auth.From(ctx)
+	request := s.cfg.Auth.SessionRequest(p, action, id, session.OwnerUserID, exists)
 	if exists {
 		// The tags that the service puts on every session (api.md §6.1).
 		request.Context = tagContext([]ssm.Tag{

@@ -357,7 +357,7 @@ func TestTerminateSessionWithoutAGatewayEndsItHere(t *testing.T) {
 			if broken {
 				w.relay(id, func(fabric.SessionRequest) error { return errors.New("cannot") })
 			}
-			_, err := w.server.TerminateSession(w.as("alice"), &ssm.SessionIDInput{SessionID: id})
+			_, err := w.client("alice").TerminateSession(t.Context(), &awsssm.TerminateSessionInput{SessionId: &id})
 			must(t, err)
 			row := w.stored(id)
 			if row.Status != ssm.SessionTerminated || row.EndedAt.IsZero() || row.ClientTokenHash != nil {
@@ -390,8 +390,8 @@ func TestTerminateSessionMayBeRepeated(t *testing.T) {
 			t.Errorf("answer = %q", aws.ToString(out.SessionId))
 		}
 	}
-	if w.dump() != before {
-		t.Error("the database has changed")
+	if diff := cmp.Diff(before, w.dump()); diff != "" {
+		t.Error("the database has changed", diff)
 	}
 	none(t, relay)
 	none(t, gateway.asked)

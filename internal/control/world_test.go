@@ -31,6 +31,7 @@ import (
 	"sekisho/internal/fabric"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
+	"sekisho/internal/trail"
 )
 
 var arns = ssm.ARNs{Region: "local-1", Account: "123456789012"}
@@ -43,6 +44,7 @@ type world struct {
 	store  *store.Store
 	fabric *fabric.Fabric
 	auth   *auth.Auth
+	trail  *trail.Recorder
 	server *Server
 	http   *httptest.Server
 	ahead  atomic.Int64 // how far the control plane's clock is ahead, in nanoseconds
@@ -63,8 +65,12 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Cleanup(w.fabric.Close)
 	w.auth, err = auth.New(auth.Config{Store: w.store, ARNs: arns})
 	must(t, err)
+	w.trail, err = trail.New(trail.Config{Store: w.store, ARNs: arns})
+	must(t, err)
+	t.Cleanup(func() { must(t, w.trail.Close(context.Background())) })
 	cfg := Config{
 		Store: w.store, Auth: w.auth, Fabric: w.fabric, ARNs: arns, PublicURL: "https://sekisho.test:8443",
+		Event: w.trail.Event, Recorded: trail.Recorded,
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 	}
 	for _, f := range change {
@@ -74,20 +80,35 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	must(t, err)
 	t.Cleanup(w.server.Close)
 	api, err := awsapi.New(awsapi.Config{
-		Operations: w.server.Operations(), Authenticate: w.auth.ForAPI, Observe: w.server.Observe,
+		Operations: w.server.Operations(), Authenticate: w.auth.ForAPI, Observe: w.trail.Observe,
 	})
 	must(t, err)
 	w.http = httptest.NewServer(api)
 	t.Cleanup(w.http.Close)
 
-	for _, u := range []store.User{{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "alice", Administrator: true}, {ID: "AIDABBBBBBBBBBBBBBBBB", Name: "bob"}} {
+	for _, u := range []store.User{{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "alice"}, {ID: "AIDABBBBBBBBBBBBBBBBB", Name: "bob"}} {
 		u.CreatedAt = time.Now()
 		must(t, w.store.CreateUser(t.Context(), u))
 		must(t, w.store.CreateAccessKey(t.Context(), store.AccessKey{
 			ID: accessKeyID(u.Name), UserID: u.ID, Secret: store.Secret(u.Name + "'s secret"), Active: true, CreatedAt: u.CreatedAt,
 		}))
 	}
+	must(t, w.store.AttachPolicy(t.Context(), store.Entity{Type: store.EntityUser, Name: "alice"},
+		"arn:aws:iam::aws:policy/AdministratorAccess", 10))
+	w.role("NodeRole", "/service-role/")
 	return w
+}
+
+// role makes a role that nodes may be given.
+func (w *world) role(name, path string) {
+	w.t.Helper()
+	must(w.t, w.store.CreateRole(w.t.Context(), store.Role{
+		ID: "AROA" + rand.Text()[:17], Name: name, Path: path, MaxSession: time.Hour, CreatedAt: time.Now(),
+		TrustPolicy: `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+			"Principal": {"Service": "ssm.amazonaws.com"}}}`,
+	}))
+	must(w.t, w.store.AttachPolicy(w.t.Context(), store.Entity{Type: store.EntityRole, Name: name},
+		"arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", 10))
 }
 
 func accessKeyID(user string) string {
@@ -105,7 +126,7 @@ func (w *world) as(user string) context.Context {
 // asNode gives a context in which a node's role session is the caller.
 func (w *world) asNode(id string) context.Context {
 	return auth.WithPrincipal(w.t.Context(), auth.Principal{
-		Kind: auth.RoleSession, NodeID: id, SessionName: id, ARN: "arn:aws:sts::123456789012:assumed-role/NodeRole/" + id,
+		Kind: auth.RoleSession, RoleName: "NodeRole", NodeID: id, SessionName: id, ARN: "arn:aws:sts::123456789012:assumed-role/NodeRole/" + id,
 	})
 }
 
@@ -252,6 +273,9 @@ func (w *world) dump() string {
 	}
 	var all strings.Builder
 	for _, table := range tables {
+		if strings.HasPrefix(table, "audit_") { // any call is recorded
+			continue
+		}
 		rows, err := db.Query(`select * from "` + table + `" order by 1`)
 		must(w.t, err)
 		columns, err := rows.Columns()
@@ -263,7 +287,10 @@ func (w *world) dump() string {
 			}
 			must(w.t, rows.Scan(values...))
 			fmt.Fprintf(&all, "%s:", table)
-			for _, v := range values {
+			for i, v := range values {
+				if strings.HasPrefix(columns[i], "last_used") {
+					continue
+				}
 				fmt.Fprintf(&all, " %v", *v.(*any))
 			}
 			all.WriteString("\n")
@@ -293,6 +320,7 @@ func texts(t *testing.T, db *sql.DB, query string) []string {
 // refused.
 func (w *world) audited() []string {
 	w.t.Helper()
+	must(w.t, w.trail.Close(w.t.Context())) // stores what is queued
 	events, _, err := w.store.AuditEvents(w.t.Context(), store.AuditFilter{}, store.Page{Limit: 1000})
 	must(w.t, err)
 	var list []string

@@ -152,7 +152,7 @@ func (p *rawPeer) session(state, id string) *ssm.Session {
 func (p *rawPeer) asNode() (*rawPeer, string) {
 	p.t.Helper()
 	var activation ssm.CreateActivationOutput
-	if err := p.call("ssm", "AmazonSSM.CreateActivation", &ssm.CreateActivationInput{IamRole: "Nodes"}, &activation); err != nil {
+	if err := p.call("ssm", "AmazonSSM.CreateActivation", &ssm.CreateActivationInput{IamRole: "SSMServiceRole"}, &activation); err != nil {
 		p.t.Fatal(err)
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -69,7 +69,7 @@ func nodeID(out string) string { return regexp.MustCompile(`mi-[0-9a-f]{17}`).Fi
 func (d *deployment) activation(c cli, args ...string) (id, code string) {
 	d.t.Helper()
 	var out struct{ ActivationId, ActivationCode string }
-	d.mustJSON(c, &out, append([]string{"ssm", "create-activation", "--iam-role", "Nodes"}, args...)...)
+	d.mustJSON(c, &out, append([]string{"ssm", "create-activation", "--iam-role", "SSMServiceRole"}, args...)...)
 	return out.ActivationId, out.ActivationCode
 }
 
@@ -92,9 +92,9 @@ func TestBadInput(t *testing.T) {
 		}
 		d.registerRefused(id, code, "Registration limit exceeded")
 
-		d.refusedBy(c, "ValidationException", "ssm", "create-activation", "--iam-role", "Nodes",
+		d.refusedBy(c, "ValidationException", "ssm", "create-activation", "--iam-role", "SSMServiceRole",
 			"--expiration-date", time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
-		d.refusedBy(c, "ValidationException", "ssm", "create-activation", "--iam-role", "Nodes",
+		d.refusedBy(c, "ValidationException", "ssm", "create-activation", "--iam-role", "SSMServiceRole",
 			"--expiration-date", time.Now().Add(31*24*time.Hour).UTC().Format(time.RFC3339))
 	})
 

@@ -35,7 +35,7 @@ func join(t *testing.T, d *deployment, c cli) *remote {
 		t.Fatal(err)
 	}
 	var activation struct{ ActivationId, ActivationCode string }
-	d.mustJSON(c, &activation, "ssm", "create-activation", "--iam-role", "Nodes", "--default-instance-name", "cut")
+	d.mustJSON(c, &activation, "ssm", "create-activation", "--iam-role", "SSMServiceRole", "--default-instance-name", "cut")
 	register := exec.Command(bin(t, "sekisho-agent"), "register", "--dir", r.dir, "--endpoint", "https://"+r.toServer.addr(),
 		"--ca", d.env["AWS_CA_BUNDLE"], "--region", d.env["AWS_DEFAULT_REGION"], "--id", activation.ActivationId, "--json")
 	register.Env = append(cleanEnv(), "SEKISHO_ACTIVATION_CODE="+activation.ActivationCode)

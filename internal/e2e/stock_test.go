@@ -98,7 +98,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 		return cmd
 	}
 	var activation struct{ ActivationId, ActivationCode string }
-	d.mustJSON(c, &activation, "ssm", "create-activation", "--iam-role", "Nodes", "--default-instance-name", "stock")
+	d.mustJSON(c, &activation, "ssm", "create-activation", "--iam-role", "SSMServiceRole", "--default-instance-name", "stock")
 	out, err := run("-register", "-code", activation.ActivationCode, "-id", activation.ActivationId, "-region", "local-1", "-y").CombinedOutput()
 	if err != nil {
 		t.Fatalf("register the stock agent: %v\n%s", err, out)
