@@ -169,6 +169,16 @@ func TestSubjectsAreJudgedByTheirPoliciesOfNow(t *testing.T) {
 	check("a role by the id of another", Subject{UserID: "AROAOTHEROOOOOOOOOOOO:carol", ARN: carol.ARN}, false, none)
 	check("a role with the ARN of a user", Subject{UserID: carol.UserID, ARN: alice.ARN}, false, none)
 
+	// Office hours are those of the start.
+	s.give("alice", allow("ssm:StartSession", "*", `"DateLessThan":{"aws:CurrentTime":"`+now.Add(time.Hour).Format(time.RFC3339)+`"}`))
+	s.clock = now.Add(2 * time.Hour)
+	check("alice after hours", alice, true, "")
+	check("alice, who starts after hours", subject("alice"), false, none)
+	s.clock = now
+	if d, err := s.auth.TraceFor(ctx, alice, start); err != nil || !d.Allowed || len(d.Matched) != 1 {
+		t.Errorf("traced: %+v, %v", d, err)
+	}
+
 	// Sessions that began before a moment are revoked by the time of their credentials.
 	s.give("carol", fullAccess+","+deny("*", "*", `"DateLessThan":{"aws:TokenIssueTime":"`+now.Add(time.Second).Format(time.RFC3339)+`"}`))
 	check("carol, revoked", carol, false, "with an explicit deny in an identity-based policy")

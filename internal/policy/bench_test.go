@@ -102,6 +102,7 @@ func TestNoAllocationPerStatement(t *testing.T) {
 	}
 	count := func(n int) float64 {
 		r := benchRequest()
+		r.ResourceVariables = Context{"aws:username": nil, "aws:userid": {"x"}}
 		for i := range n {
 			r.Identity = append(r.Identity, Source{Policy: mustParse(t, managed(statement(i)), Inline)})
 		}
