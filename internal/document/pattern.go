@@ -223,7 +223,11 @@ func (p *pattern) lets() string {
 	if begin, end := anchored(tree); !begin || !end {
 		return "is not anchored with ^ and $ at both ends"
 	}
-	if r, ok := unsafeRune(tree); ok {
+	j := judge{maxJudged}
+	if r, ok := j.unsafeRune(tree); ok {
+		if j.left < 0 {
+			return "has too many characters to be judged"
+		}
 		return fmt.Sprintf("lets %q through", r)
 	}
 	return ""
@@ -253,8 +257,13 @@ func anchored(re *syntax.Regexp) (begin, end bool) {
 	return false, false
 }
 
-// unsafeRune finds a character of the pattern that a shell may read as syntax.
-func unsafeRune(re *syntax.Regexp) (rune, bool) {
+// judge looks for a character of a pattern that a shell may read as syntax.
+type judge struct{ left int } // characters that may still be looked at
+
+// maxJudged is enough for several classes of all letters (141,000 each).
+const maxJudged = 2_000_000
+
+func (j *judge) unsafeRune(re *syntax.Regexp) (rune, bool) {
 	switch re.Op {
 	case syntax.OpLiteral:
 		for _, r := range re.Rune {
@@ -265,7 +274,7 @@ func unsafeRune(re *syntax.Regexp) (rune, bool) {
 	case syntax.OpCharClass:
 		for i := 0; i+1 < len(re.Rune); i += 2 {
 			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
-				if !inert(r) {
+				if j.left--; j.left < 0 || !inert(r) {
 					return r, true
 				}
 			}
@@ -274,7 +283,7 @@ func unsafeRune(re *syntax.Regexp) (rune, bool) {
 		return ';', true
 	}
 	for _, sub := range re.Sub {
-		if r, ok := unsafeRune(sub); ok {
+		if r, ok := j.unsafeRune(sub); ok {
 			return r, true
 		}
 	}

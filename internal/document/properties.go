@@ -19,9 +19,9 @@ type Properties struct {
 type Commands struct {
 	Commands              string `json:"commands"`
 	RunAsElevated         bool   `json:"runAsElevated"`
-	SeparateOutputStream  bool   `json:"separateOutputStream"`
-	StdOutSeparatorPrefix string `json:"stdOutSeparatorPrefix"`
-	StdErrSeparatorPrefix string `json:"stdErrSeparatorPrefix"`
+	SeparateOutputStream  bool   `json:"separateOutputStream,omitempty"`
+	StdOutSeparatorPrefix string `json:"stdOutSeparatorPrefix,omitempty"`
+	StdErrSeparatorPrefix string `json:"stdErrSeparatorPrefix,omitempty"`
 }
 
 // PortProperties say where a Port session goes. LocalConnectionType and LocalUnixSocket

@@ -110,12 +110,12 @@ func TestMapsAreJSONInCommands(t *testing.T) {
 
 func TestANodeGetsWhatItUnderstandsAndNothingToReplace(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"commands", allTypes, `{"linux":{"commands":"w Install ab x true 3\nx","runAsElevated":true,"separateOutputStream":false,"stdOutSeparatorPrefix":"","stdErrSeparatorPrefix":""},
-			"windows":{"commands":"{\"k\":\"v\"}/[]/","runAsElevated":false,"separateOutputStream":false,"stdOutSeparatorPrefix":"","stdErrSeparatorPrefix":""},
-			"macos":{"commands":"w","runAsElevated":false,"separateOutputStream":false,"stdOutSeparatorPrefix":"","stdErrSeparatorPrefix":""}}`},
+		{"commands", allTypes, `{"linux":{"commands":"w Install ab x true 3\nx","runAsElevated":true},
+			"windows":{"commands":"{\"k\":\"v\"}/[]/","runAsElevated":false},
+			"macos":{"commands":"w","runAsElevated":false}}`},
 		{"streams", `{"schemaVersion":"1.0","sessionType":"NonInteractiveCommands","parameters":{"word":{"type":"String"},"flag":{"type":"String"}},
 			"properties":{"macOS":{"commands":"{{word}}","separateOutputStream":"{{flag}}","stdOutSeparatorPrefix":"{{word}}:"}}}`,
-			`{"macos":{"commands":"w","runAsElevated":false,"separateOutputStream":true,"stdOutSeparatorPrefix":"w:","stdErrSeparatorPrefix":""}}`},
+			`{"macos":{"commands":"w","runAsElevated":false,"separateOutputStream":true,"stdOutSeparatorPrefix":"w:"}}`},
 		{"port", `{"schemaVersion":"1.0","sessionType":"Port","parameters":{"word":{"type":"String"},"flag":{"type":"Boolean"}},
 			"properties":{"portNumber":22,"host":"{{word}}.example","type":"LocalPortForwarding"}}`,
 			`{"portNumber":"22","type":"LocalPortForwarding","host":"w.example"}`},

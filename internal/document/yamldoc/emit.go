@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -52,10 +53,45 @@ func (e *emitter) value(depth int, before string) error {
 		e.text(t, depth)
 	case nil:
 		e.out.WriteString(before + "null\n")
-	default: // bool, json.Number
+	case json.Number:
+		text, err := number(t.String())
+		if err != nil {
+			return err
+		}
+		e.out.WriteString(before + text + "\n")
+	default: // bool
 		fmt.Fprintf(&e.out, "%s%v\n", before, t)
 	}
 	return nil
+}
+
+// number writes a number so that every version of YAML takes it for one: 1.0e+5, not
+// 1e5.
+func number(text string) (string, error) {
+	mantissa, exponent, float := strings.Cut(strings.ToLower(text), "e")
+	_, fraction, point := strings.Cut(mantissa, ".")
+	var err error
+	switch {
+	case float || point:
+		_, err = strconv.ParseFloat(text, 64)
+	case strings.HasPrefix(text, "-"):
+		_, err = strconv.ParseInt(text, 10, 64)
+	default:
+		_, err = strconv.ParseUint(text, 10, 64)
+	}
+	if err != nil {
+		return "", ssm.Errorf(document.CodeInvalidContent, "The number %.32s is too large for YAML.", text)
+	}
+	if !float {
+		return text, nil
+	}
+	if fraction == "" {
+		mantissa += ".0"
+	}
+	if exponent[0] != '-' && exponent[0] != '+' {
+		exponent = "+" + exponent
+	}
+	return mantissa + "e" + exponent, nil
 }
 
 func (e *emitter) collection(open json.Delim, depth int, before string) error {
