@@ -51,11 +51,11 @@ func (s *Server) target(ctx context.Context, keyID string, aliases bool) (target
 			return target{}, ssm.Errorf(codeNotFound, "Invalid arn %s", part[3])
 		}
 		resource, foreign = part[5], part[4] != s.cfg.ARNs.Account
-		if id, ok := strings.CutPrefix(resource, "key/"); ok {
-			resource = id
-		} else if !strings.HasPrefix(resource, "alias/") {
+		id, isKey := strings.CutPrefix(resource, "key/")
+		if isKey == strings.HasPrefix(id, "alias/") { // neither of the two, or both
 			return target{}, ssm.Errorf(codeNotFound, "Invalid arn %s", keyID)
 		}
+		resource = id
 	}
 	t := target{}
 	switch {
