@@ -177,7 +177,7 @@ func wantAPIError(t *testing.T, err error) {
 	if !errors.As(err, &e) || e.Code != CodeInvalidContent && e.Code != CodeMaxSizeExceeded {
 		t.Fatalf("%v is not an API error of a document", err)
 	}
-	if len(e.Message) > 4096 {
+	if len(e.Message) > 16<<10 {
 		t.Fatalf("the message has %d bytes", len(e.Message))
 	}
 }
