@@ -136,7 +136,9 @@ func cliStory(t *testing.T, w *world, path string) {
 		keyPolicy(statement("Allow", bobARN, "kms:*")))
 
 	run("disable-key", "--key-id", id)
-	refused("(DisabledException) when calling the GenerateDataKey operation: "+arn+" is disabled.",
+	refused("(DisabledException) when calling the GenerateDataKey operation", // the text follows
+		"generate-data-key", "--key-id", "alias/sessions", "--key-spec", "AES_256")
+	refused(": "+arn+" is disabled.",
 		"generate-data-key", "--key-id", "alias/sessions", "--key-spec", "AES_256")
 	run("enable-key", "--key-id", id)
 	if got := run("schedule-key-deletion", "--key-id", id, "--pending-window-in-days", "7")["KeyState"]; got != "PendingDeletion" {
