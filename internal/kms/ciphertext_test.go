@@ -2,6 +2,7 @@ package kms
 
 import (
 	"bytes"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"testing"
@@ -95,8 +96,31 @@ func TestForgedCiphertexts(t *testing.T) {
 	}
 }
 
+// storedCiphertext was made by the first version of this layout. What clients keep must
+// be decrypted by every later one.
+func storedCiphertext(tb testing.TB) []byte {
+	tb.Helper()
+	blob, err := hex.DecodeString("010f0e0d0c0b0a4908870605040302010000000003" + // layout, key, material
+		"c353b14170935511602f223b2532dfc2" + "03160e05b16621fd7653ad15" + // salt, nonce
+		"646cd275ba5d3192e4" + "505e3627becd46120d9118f8399b3658") // "plaintext", tag
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return blob
+}
+
+func TestStoredCiphertext(t *testing.T) {
+	c, err := parseCiphertext(storedCiphertext(t))
+	if err != nil || c.keyID != testID || c.version != 3 {
+		t.Fatalf("key %s, version %d, %v", c.keyID, c.version, err)
+	}
+	if got, err := c.open(testMaterial, nil); err != nil || string(got) != "plaintext" {
+		t.Errorf("got %q, %v", []byte(got), err)
+	}
+}
+
 func FuzzParseCiphertext(f *testing.F) {
-	good := testCiphertext(f, nil).blob
+	good := storedCiphertext(f)
 	f.Add(good)
 	f.Add(good[:offsetSealed+tagSize])
 	f.Add(good[:offsetSealed+tagSize+1])
