@@ -26,21 +26,7 @@ func (s *Server) startRequests(target string, node *store.Node, document string)
 	onTarget = auth.Request{Action: action, Resource: s.cfg.ARNs.Node(target), Context: tagContext(tags)}
 	onTarget.Context[documentAccessCheck] = []string{"true"}
 	onDocument = auth.Request{Action: action, Resource: s.documentARN(document)}
-	if alias := s.ownedAlias(onDocument.Resource); alias != "" {
-		onDocument.Aliases = []string{alias}
-	}
 	return onTarget, onDocument
-}
-
-// ownedAlias is the ARN of a document of AWS's as policies write it that put their
-// account into it; empty for any other document (api.md §5.2).
-func (s *Server) ownedAlias(arn string) string {
-	none := ssm.ARNs{Region: s.cfg.ARNs.Region}
-	prefix := none.Document("AWS-")
-	if len(arn) > len(prefix) && arn[:len(prefix)] == prefix {
-		return s.cfg.ARNs.OwnDocument(arn[len(prefix)-len("AWS-"):])
-	}
-	return ""
 }
 
 // documentIsImplied says whether a request names no document that the older, classic rule

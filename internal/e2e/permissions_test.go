@@ -190,7 +190,7 @@ func TestWalkthroughPermissions(t *testing.T) {
 			t.Errorf("on another machine: %+v, want allowed by the statement in line 5", second)
 		}
 		for _, m := range second.MatchedStatements {
-			if m.SourcePolicyId != "user_alice_Sample" || m.SourcePolicyType != "IAM Policy" {
+			if m.SourcePolicyId != "user_alice_Sample" || m.SourcePolicyType != "user" {
 				t.Errorf("allowed by %s, a %s", m.SourcePolicyId, m.SourcePolicyType)
 			}
 		}

@@ -88,9 +88,6 @@ func (a ARNs) Document(name string) string {
 	return a.ssm("document/" + name)
 }
 
-// OwnDocument is the ARN of a document of the account itself, whatever its name.
-func (a ARNs) OwnDocument(name string) string { return a.ssm("document/" + name) }
-
 // Session is the ARN of a session.
 func (a ARNs) Session(id string) string { return a.ssm("session/" + id) }
 
