@@ -22,6 +22,7 @@ import (
 	"sekisho/internal/fabric"
 	"sekisho/internal/gateway"
 	"sekisho/internal/iam"
+	"sekisho/internal/kms"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 	"sekisho/internal/sts"
@@ -70,6 +71,7 @@ type server struct {
 	fabric   *fabric.Fabric
 	auth     *auth.Auth
 	trail    *trail.Recorder
+	kms      *kms.Server
 	control  *control.Server
 	gateway  *gateway.Gateway
 	http     *http.Server
@@ -226,7 +228,12 @@ func (s *server) operations() ([]awsapi.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(), s.trail.Operations()), nil
+	s.kms, err = kms.New(kms.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
+		s.trail.Operations(), s.kms.Operations()), nil
 }
 
 // authenticate puts the caller of an API request into its context.
@@ -257,6 +264,9 @@ func (s *server) sweep(ctx context.Context) {
 		_, err := s.store.DeleteExpiredCredentials(ctx, now)
 		if err == nil {
 			_, err = s.store.DeleteSessionsEndedBefore(ctx, now.Add(-sessionHistory))
+		}
+		if err == nil {
+			err = s.kms.Sweep(ctx)
 		}
 		if retention := s.cfg.Audit.Retention; err == nil && retention > 0 {
 			_, err = s.store.DeleteAuditBefore(ctx, now.Add(-retention))

@@ -57,7 +57,7 @@ func isSecret(name string, text bool) bool {
 		return false
 	}
 	return strings.Contains(name, "password") || strings.Contains(name, "secret") || strings.Contains(name, "privatekey") ||
-		strings.HasSuffix(name, "token")
+		strings.HasSuffix(strings.TrimSuffix(name, "s"), "token")
 }
 
 // redactor turns inputs and outputs into what an event says of them.
