@@ -74,7 +74,7 @@ func TestInitMakesADeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key.Secret.Reveal() != secret || key.UserName != adminName || !key.Administrator || !key.Active {
+	if key.Secret.Reveal() != secret || key.UserName != adminName || !key.Active {
 		t.Errorf("the stored key is %+v; its secret is the one shown: %v", key, key.Secret.Reveal() == secret)
 	}
 	hash, err := db.PasswordHash(t.Context(), adminName)

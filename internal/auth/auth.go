@@ -142,7 +142,7 @@ func (a *Auth) longTerm(ctx context.Context, r *http.Request, sig *sigv4.Auth, h
 		return Principal{}, signed
 	}
 	p := a.UserPrincipal(store.User{
-		ID: key.UserID, Name: key.UserName, Path: key.UserPath, Administrator: key.Administrator,
+		ID: key.UserID, Name: key.UserName, Path: key.UserPath,
 	})
 	p.AccessKeyID, p.Region = key.ID, sig.Region
 	if now := a.cfg.Now(); a.touched.due("key/"+key.ID, now) {

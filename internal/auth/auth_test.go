@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	w.auth, err = New(Config{Store: s, ARNs: arns, Now: func() time.Time { return w.clock }})
 	must(t, err)
 
-	must(t, s.CreateUser(ctx, store.User{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "alice", Path: "/ops/", Administrator: true, CreatedAt: now}))
+	must(t, s.CreateUser(ctx, store.User{ID: "AIDAAAAAAAAAAAAAAAAAA", Name: "alice", Path: "/ops/", CreatedAt: now}))
 	must(t, s.CreateUser(ctx, store.User{ID: "AIDABBBBBBBBBBBBBBBBB", Name: "bob", CreatedAt: now}))
 	must(t, s.CreateAccessKey(ctx, store.AccessKey{ID: "AKIAAAAAAAAAAAAAAAAA", UserID: "AIDAAAAAAAAAAAAAAAAAA", Secret: "alice's secret", Active: true, CreatedAt: now}))
 	must(t, s.CreateAccessKey(ctx, store.AccessKey{ID: "AKIABBBBBBBBBBBBBBBB", UserID: "AIDABBBBBBBBBBBBBBBBB", Secret: "bob's secret", Active: true, CreatedAt: now}))
@@ -132,7 +132,7 @@ func TestAccessKeyProvesItsUser(t *testing.T) {
 	w := newWorld(t)
 	want := Principal{
 		Kind: User, Account: "123456789012", ARN: "arn:aws:iam::123456789012:user/ops/alice", UserID: "AIDAAAAAAAAAAAAAAAAAA",
-		UserName: "alice", AccessKeyID: "AKIAAAAAAAAAAAAAAAAA", Region: "local-1", Administrator: true,
+		UserName: "alice", AccessKeyID: "AKIAAAAAAAAAAAAAAAAA", Region: "local-1",
 	}
 	got, err := w.signed(alice, "local-1", "ssm")
 	must(t, err)
@@ -144,7 +144,7 @@ func TestAccessKeyProvesItsUser(t *testing.T) {
 	}
 	got, err = w.signed(bob, "local-1", "ssm")
 	must(t, err)
-	if got.Administrator || got.ARN != "arn:aws:iam::123456789012:user/bob" {
+	if got.ARN != "arn:aws:iam::123456789012:user/bob" {
 		t.Errorf("bob is %+v", got)
 	}
 }

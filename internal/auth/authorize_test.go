@@ -17,8 +17,6 @@ func TestWhoMayDoWhat(t *testing.T) {
 	must(t, err)
 	nobody, err := w.signed(bob, "local-1", "ssm")
 	must(t, err)
-	byName := nobody
-	byName.Administrator = true
 	node, err := w.signed(node, "local-1", "ssm")
 	must(t, err)
 	key, err := w.signedByNode(nodeID, nodeKey())
@@ -33,11 +31,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"administrator", admin, "iam:PassRole", "arn:aws:iam::123456789012:role/R", true},
 		{"root", Principal{Kind: Root}, "ssm:StartSession", own, true},
 		{"user", nobody, "ssm:DescribeSessions", "*", false},
-		{"user with the old flag", byName, "ssm:DescribeSessions", "*", false},
 		{"unknown user", Principal{Kind: User, UserID: "AIDAZZZZZZZZZZZZZZZZZ"}, "ssm:DescribeSessions", "*", false},
 		{"unknown role", Principal{Kind: RoleSession, RoleName: "R"}, "ssm:UpdateInstanceInformation", own, false},
 		{"anonymous", Principal{}, "ssm:DescribeSessions", "*", false},
-		{"anonymous", Principal{Administrator: true}, "ssm:DescribeSessions", "*", false},
 		{"node's key", key, "ssm:UpdateInstanceInformation", own, false},
 
 		{"node", node, "ssm:UpdateInstanceInformation", own, true},

@@ -56,11 +56,9 @@ type Principal struct {
 	SessionName string // of a role session only
 	// NodeID is the managed node that calls, by its own key or by its role session,
 	// whose name is then the node's id.
-	NodeID      string
-	AccessKeyID string // empty for a console sign-in
-	Region      string // that the request was signed for; empty for a console sign-in
-	// Administrator is a fact of older releases. Nothing is decided by it.
-	Administrator bool
+	NodeID        string
+	AccessKeyID   string    // empty for a console sign-in
+	Region        string    // that the request was signed for; empty for a console sign-in
 	TokenIssuedAt time.Time // of temporary credentials; else zero
 
 	// MFAKnown says that it is known whether the caller showed an MFA code: of temporary
@@ -115,12 +113,11 @@ func From(ctx context.Context) (Principal, bool) {
 // in another way than by a signature: the console's sign-in.
 func (a *Auth) UserPrincipal(u store.User) Principal {
 	return Principal{
-		Kind:          User,
-		Account:       a.cfg.ARNs.Account,
-		ARN:           a.iamARN("user", u.Path, u.Name),
-		UserID:        u.ID,
-		UserName:      u.Name,
-		Administrator: u.Administrator,
+		Kind:     User,
+		Account:  a.cfg.ARNs.Account,
+		ARN:      a.iamARN("user", u.Path, u.Name),
+		UserID:   u.ID,
+		UserName: u.Name,
 	}
 }
 

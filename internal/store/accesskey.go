@@ -25,9 +25,8 @@ type AccessKey struct {
 
 	// Facts of the user, so that a request is authenticated with one query. They
 	// are not read by CreateAccessKey.
-	UserName      string
-	UserPath      string
-	Administrator bool
+	UserName string
+	UserPath string
 }
 
 func accessKeyPlace(id string) string { return "access_keys.secret/" + id }
@@ -52,12 +51,12 @@ func (s *Store) CreateAccessKey(ctx context.Context, k AccessKey) error {
 
 const accessKeyQuery = `
 	select k.id, k.user_id, k.sealed_secret, k.active, k.created_at, k.last_used_at, k.last_used_service, k.last_used_region,
-		u.name, u.path, u.administrator
+		u.name, u.path
 	from access_keys k join users u on u.id = k.user_id`
 
 func scanAccessKey(k *AccessKey, sealed *[]byte, scan func(...any) error) error {
 	return scan(&k.ID, &k.UserID, sealed, &k.Active, asTime(&k.CreatedAt), asTime(&k.LastUsedAt), &k.LastUsedService, &k.LastUsedRegion,
-		&k.UserName, &k.UserPath, &k.Administrator)
+		&k.UserName, &k.UserPath)
 }
 
 // AccessKey returns the key with that id, also an inactive one, or [ErrNotFound].

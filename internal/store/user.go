@@ -10,13 +10,12 @@ import (
 
 // User is a person or a program that signs in or signs requests.
 type User struct {
-	ID            string // "AIDA..."
-	Name          string // unique without regard to case
-	Path          string // begins and ends with "/"; empty means "/"
-	Boundary      string // ARN of the policy that bounds what the user may do; empty for none
-	Administrator bool   // what decided before there were policies; nothing reads it now
-	CreatedAt     time.Time
-	Tags          []ssm.Tag // in the order of their keys when read
+	ID        string // "AIDA..."
+	Name      string // unique without regard to case
+	Path      string // begins and ends with "/"; empty means "/"
+	Boundary  string // ARN of the policy that bounds what the user may do; empty for none
+	CreatedAt time.Time
+	Tags      []ssm.Tag // in the order of their keys when read
 
 	// Of the login profile, which a user has when PasswordCreatedAt is set. They are
 	// not read by CreateUser.
@@ -33,8 +32,8 @@ func (s *Store) CreateUser(ctx context.Context, u User) error {
 			return err
 		}
 		_, err := tx.exec(ctx, `
-			insert into users (id, name, path, boundary, administrator, created_at) values ($1, $2, $3, $4, $5, $6)`,
-			u.ID, u.Name, pathOrRoot(u.Path), u.Boundary, u.Administrator, millis(u.CreatedAt))
+			insert into users (id, name, path, boundary, created_at) values ($1, $2, $3, $4, $5)`,
+			u.ID, u.Name, pathOrRoot(u.Path), u.Boundary, millis(u.CreatedAt))
 		if err != nil {
 			return err
 		}
@@ -42,11 +41,11 @@ func (s *Store) CreateUser(ctx context.Context, u User) error {
 	})
 }
 
-const userColumns = `u.id, u.name, u.path, u.boundary, u.administrator, u.created_at,
+const userColumns = `u.id, u.name, u.path, u.boundary, u.created_at,
 	u.password_created_at, u.password_used_at, u.password_reset_required`
 
 func scanUser(u *User, scan func(...any) error) error {
-	return scan(&u.ID, &u.Name, &u.Path, &u.Boundary, &u.Administrator, asTime(&u.CreatedAt),
+	return scan(&u.ID, &u.Name, &u.Path, &u.Boundary, asTime(&u.CreatedAt),
 		asTime(&u.PasswordCreatedAt), asTime(&u.PasswordLastUsed), &u.PasswordResetRequired)
 }
 

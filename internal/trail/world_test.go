@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, store: storetest.Open(t)}
 	must(t, w.store.CreateDeployment(t.Context(), store.Deployment{AccountID: arns.Account, Region: arns.Region, CreatedAt: time.Now()}))
 	for name, id := range map[string]string{"alice": "AIDAAAAAAAAAAAAAAAAAA", "bob": "AIDABBBBBBBBBBBBBBBBB"} {
-		u := store.User{ID: id, Name: name, Path: "/", Administrator: name == "alice", CreatedAt: time.Now()}
+		u := store.User{ID: id, Name: name, Path: "/", CreatedAt: time.Now()}
 		must(t, w.store.CreateUser(t.Context(), u))
 		must(t, w.store.CreateAccessKey(t.Context(), store.AccessKey{ID: keyOf(name), UserID: id, Secret: "secret of " + store.Secret(name), Active: true, CreatedAt: u.CreatedAt}))
 	}

@@ -24,7 +24,7 @@ func deploymentIsMadeOnce(t *testing.T, s *store.Store) {
 
 func userNamesIgnoreCase(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	alice := store.User{ID: "AIDAALICE", Name: "Alice", Path: "/ops/", Administrator: true, CreatedAt: t0}
+	alice := store.User{ID: "AIDAALICE", Name: "Alice", Path: "/ops/", CreatedAt: t0}
 	must(t, s.CreateUser(ctx, alice))
 	wantErr(t, s.CreateUser(ctx, store.User{ID: "AIDAOTHER", Name: "aLICE", CreatedAt: t0}), store.ErrExists)
 	wantErr(t, s.CreateUser(ctx, store.User{ID: "AIDAALICE", Name: "bob", CreatedAt: t0}), store.ErrExists)
@@ -62,7 +62,7 @@ func passwords(t *testing.T, s *store.Store) {
 
 func accessKeys(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	must(t, s.CreateUser(ctx, store.User{ID: "AIDAALICE", Name: "alice", Path: "/ops/", Administrator: true, CreatedAt: t0}))
+	must(t, s.CreateUser(ctx, store.User{ID: "AIDAALICE", Name: "alice", Path: "/ops/", CreatedAt: t0}))
 	key := store.AccessKey{ID: "AKIAALICE", UserID: "AIDAALICE", Secret: "wJalrXUtnFEMI", Active: true, CreatedAt: t0}
 	must(t, s.CreateAccessKey(ctx, key))
 	wantErr(t, s.CreateAccessKey(ctx, key), store.ErrExists)
@@ -70,7 +70,7 @@ func accessKeys(t *testing.T, s *store.Store) {
 
 	got, err := s.AccessKey(ctx, "AKIAALICE")
 	must(t, err)
-	key.UserName, key.UserPath, key.Administrator = "alice", "/ops/", true
+	key.UserName, key.UserPath = "alice", "/ops/"
 	equal(t, "access key", got, key)
 	equal(t, "secret", got.Secret.Reveal(), "wJalrXUtnFEMI")
 
