@@ -198,6 +198,16 @@ func (c *Channel) isClosed() bool {
 // empty one is not sent, as the stock peers cannot carry it. Concurrent calls
 // get unique numbers without gaps, in no particular order.
 func (c *Channel) Send(ctx context.Context, t message.PayloadType, payload []byte) error {
+	return c.send(ctx, t, payload, 0)
+}
+
+// SendNotice is Send for the agent's own words to the user, which are marked as such.
+func (c *Channel) SendNotice(ctx context.Context, payload []byte) error {
+	return c.send(ctx, message.PayloadOutput, payload, message.FlagNotice)
+}
+
+// send is Send with flags for the header.
+func (c *Channel) send(ctx context.Context, t message.PayloadType, payload []byte, flags uint64) error {
 	if len(payload) == 0 {
 		return nil
 	}
@@ -215,9 +225,8 @@ func (c *Channel) Send(ctx context.Context, t message.PayloadType, payload []byt
 		return fmt.Errorf("send %s: %w", t, err)
 	}
 	// The stock agent marks its first message, the stock client none.
-	flags := uint64(0)
 	if c.role == Agent && c.out.ring.end == 0 {
-		flags = message.FlagSYN
+		flags |= message.FlagSYN
 	}
 	c.out.add(frame, flags)
 	signal(c.wake)

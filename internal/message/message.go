@@ -50,10 +50,13 @@ const (
 	ClientVersion = "1.3.0.0"
 )
 
-// Bits of [Message.Flags]. No receiver looks at them.
+// Bits of [Message.Flags]. No stock receiver looks at them.
 const (
 	FlagSYN uint64 = 1 << iota // first message of a stream
 	FlagFIN                    // last message of a stream
+	// FlagNotice is ours: output that is the agent's own word to the user and no
+	// program's. A gateway does not take it for activity; to a client it is output.
+	FlagNotice
 
 	// FlagsControl is what the stock agent writes on acknowledgements and state
 	// messages.
@@ -170,6 +173,7 @@ func Number(frame []byte, sequence int64, flags uint64) {
 type Header struct {
 	Type        Type
 	Sequence    int64
+	Flags       uint64
 	ID          ID
 	PayloadType PayloadType
 	PayloadLen  int // bytes after the header, not the field of that name
@@ -194,6 +198,7 @@ func ParseHeader(frame []byte) (Header, error) {
 	return Header{
 		Type:        t,
 		Sequence:    int64(binary.BigEndian.Uint64(frame[offSequence:])),
+		Flags:       binary.BigEndian.Uint64(frame[offFlags:]),
 		ID:          idFrom(frame[offID:]),
 		PayloadType: PayloadType(binary.BigEndian.Uint32(frame[offPayloadType:])),
 		PayloadLen:  len(frame) - HeaderSize,

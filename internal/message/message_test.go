@@ -150,7 +150,7 @@ func TestParseRefusesWhatKillsAReader(t *testing.T) {
 			if err != nil {
 				t.Fatalf("parse header: %v", err)
 			}
-			want := Header{m.Type, m.Sequence, m.ID, m.PayloadType, len(m.Payload)}
+			want := Header{m.Type, m.Sequence, m.Flags, m.ID, m.PayloadType, len(m.Payload)}
 			if h != want {
 				t.Errorf("header %+v, want %+v", h, want)
 			}

@@ -134,6 +134,21 @@ func ParseSessionState(payload []byte) (SessionState, error) {
 	return parseJSON[SessionState]("agent_session_state", payload)
 }
 
+// SessionNotice is the payload of [TypeSessionNotice]: something that the user should
+// read while the session goes on. The agent shows it among the output, marked with
+// [FlagNotice]: the gateway itself cannot, because the numbers of that stream, and the
+// key if it is encrypted, belong to the agent.
+type SessionNotice struct {
+	SchemaVersion int
+	SessionId     string
+	Text          string // one sentence, without line ends
+}
+
+// ParseSessionNotice reads the payload of [TypeSessionNotice].
+func ParseSessionNotice(payload []byte) (SessionNotice, error) {
+	return parseJSON[SessionNotice]("sekisho_notice", payload)
+}
+
 // Size is the terminal size, the payload of [PayloadSize].
 type Size struct {
 	Cols uint32 `json:"cols"`

@@ -15,6 +15,7 @@ const (
 	TypePausePublication  Type = "pause_publication"   // gateway to agent, {}
 	TypeStartPublication  Type = "start_publication"   // gateway to agent or client, {}
 	TypeDataChannelReady  Type = "data_channel_ready"  // gateway to an agent that asked for it, {}
+	TypeSessionNotice     Type = "sekisho_notice"      // gateway to agent, [SessionNotice]; ours, stock agents pass it over
 )
 
 // Message types of the control channel.
