@@ -58,8 +58,9 @@ type natsConfig struct {
 }
 
 type sessionConfig struct {
-	DocumentAccessCheck string `yaml:"document_access_check" doc:"strict: ssm:StartSession must be allowed on the target and on the session document, also on the default one. classic, as AWS had it before 2024: who names no document needs permission for the target only, unless the statement that allows it tests ssm:SessionDocumentAccessCheck."`
-	LockOut             string `yaml:"lock_out" doc:"What happens to a running session whose starter may no longer start it, because a policy, a group or a user changed. manual: it goes on, and cannot be resumed without permission; sekisho:EndUnauthorizedSessions ends it. automatic: it is ended within seconds."`
+	DocumentAccessCheck string        `yaml:"document_access_check" doc:"strict: ssm:StartSession must be allowed on the target and on the session document, also on the default one. classic, as AWS had it before 2024: who names no document needs permission for the target only, unless the statement that allows it tests ssm:SessionDocumentAccessCheck."`
+	History             time.Duration `yaml:"history" doc:"How long ended sessions are listed."`
+	LockOut             string        `yaml:"lock_out" doc:"What happens to a running session whose starter may no longer start it, because a policy, a group or a user changed. manual: it goes on, and cannot be resumed without permission; sekisho:EndUnauthorizedSessions ends it. automatic: it is ended within seconds."`
 }
 
 // The words of sessionConfig.
@@ -86,7 +87,7 @@ func defaultConfig() config {
 		Listen:    defaultListen,
 		Region:    defaultRegion,
 		Database:  databaseConfig{DSN: "sqlite:sekisho.db"},
-		Sessions:  sessionConfig{DocumentAccessCheck: accessStrict, LockOut: lockOutManual},
+		Sessions:  sessionConfig{DocumentAccessCheck: accessStrict, History: 30 * 24 * time.Hour, LockOut: lockOutManual},
 		Audit:     auditConfig{Retention: 90 * 24 * time.Hour},
 		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
 		Log:       logConfig{Level: "info", Format: "text"},
@@ -219,6 +220,9 @@ func (c *config) check() error {
 	}
 	if l := c.Sessions.LockOut; l != lockOutManual && l != lockOutAutomatic {
 		return fmt.Errorf("sessions.lock_out: %q is neither manual nor automatic", l)
+	}
+	if c.Sessions.History < time.Hour {
+		return fmt.Errorf("sessions.history: %s is below an hour", c.Sessions.History)
 	}
 	if r := c.Audit.Retention; r != 0 && r < time.Hour {
 		return fmt.Errorf("audit.retention: %s is below an hour; 0s keeps events for ever", r)

@@ -45,7 +45,7 @@ func TestDescribedConfigIsReadBack(t *testing.T) {
 		Database:  databaseConfig{DSN: "postgres://u@h/日本?sslmode=require"},
 		TLS:       tlsConfig{Certificate: "c.pem", Key: "k: pem"},
 		NATS:      natsConfig{URL: "nats://h:4222"},
-		Sessions:  sessionConfig{DocumentAccessCheck: accessClassic, LockOut: lockOutAutomatic},
+		Sessions:  sessionConfig{DocumentAccessCheck: accessClassic, History: time.Hour, LockOut: lockOutAutomatic},
 		Audit:     auditConfig{Retention: 36 * time.Hour},
 		ClockSkew: 90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
 	}
@@ -96,6 +96,7 @@ func TestBadConfigIsRefused(t *testing.T) {
 		{"half a certificate", "tls:\n  certificate: a.pem\n", "tls: "},
 		{"skew", "clock_skew: 0s\n", "clock_skew: "},
 		{"access check", "sessions: {document_access_check: lenient}\n", "sessions.document_access_check: \"lenient\" is neither"},
+		{"history", "sessions: {history: 1m}\n", "sessions.history: 1m0s is below an hour"},
 		{"lock-out", "sessions: {lock_out: never}\n", "sessions.lock_out: \"never\" is neither"},
 		{"audit retention", "audit: {retention: 1m}\n", "audit.retention: 1m0s is below an hour"},
 		{"level", "log:\n  level: loud\n", "log.level: "},

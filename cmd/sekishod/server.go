@@ -50,8 +50,6 @@ const (
 	sweepInterval = time.Hour
 	// lockOutInterval is how often it is looked whether identities changed.
 	lockOutInterval = 2 * time.Second
-	// sessionHistory is how long ended sessions are listed, as the service does.
-	sessionHistory = 30 * 24 * time.Hour
 )
 
 // keepAlive notices a peer that is gone without a word (power, cable) within 15 s. The
@@ -173,6 +171,7 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	s.control, err = control.New(control.Config{
 		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns, PublicURL: s.url, Logger: s.logger,
 		ClassicDocumentAccess: s.cfg.Sessions.DocumentAccessCheck == accessClassic,
+		HistoryLife:           s.cfg.Sessions.History,
 		Event:                 s.trail.Event, Recorded: trail.Recorded,
 		// A client that came by another name of ours stays with it, if it can trust it.
 		StreamHost: func(requestHost string) string {
@@ -255,16 +254,13 @@ func (s *server) observe(ctx context.Context, result awsapi.Result) {
 		"principal", principal.ARN, "remote", result.SourceIP, "request_id", result.RequestID, "duration", result.Duration)
 }
 
-// sweep removes expired credentials and old history until ctx ends.
+// sweep removes what has had its time until ctx ends.
 func (s *server) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		_, err := s.store.DeleteExpiredCredentials(ctx, now)
-		if err == nil {
-			_, err = s.store.DeleteSessionsEndedBefore(ctx, now.Add(-sessionHistory))
-		}
+		err := s.control.Sweep(ctx)
 		if err == nil {
 			err = s.kms.Sweep(ctx)
 		}

@@ -49,6 +49,7 @@ type Config struct {
 	TokenTTL      time.Duration // a client token must be used within this; zero means a minute (api.md §6.2)
 	CredentialTTL time.Duration // life of a node's credentials; zero means an hour (api.md §11.3)
 	PollHold      time.Duration // how long an empty poll of a node is held; zero means 15 s (agent-control-plane.md §3.2)
+	HistoryLife   time.Duration // how long an ended session is listed; zero means 30 days (api.md §6.1)
 	FabricTimeout time.Duration // how long to wait for a gateway's answer; zero means 5 s
 
 	// MaxSessionsPerNode bounds the live sessions of one node; zero means 1000, the
@@ -98,6 +99,7 @@ func New(cfg Config) (*Server, error) {
 	setDefault(&cfg.TokenTTL, time.Minute)
 	setDefault(&cfg.CredentialTTL, time.Hour)
 	setDefault(&cfg.PollHold, 15*time.Second)
+	setDefault(&cfg.HistoryLife, 30*24*time.Hour)
 	setDefault(&cfg.FabricTimeout, 5*time.Second)
 	setDefault(&cfg.MaxSessionsPerNode, 1000)
 	if cfg.Now == nil {

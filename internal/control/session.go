@@ -286,18 +286,14 @@ func (s *Server) askSession(ctx context.Context, id string, request fabric.Sessi
 	return s.cfg.Fabric.RequestJSON(ctx, fabric.Session(id), request, nil)
 }
 
-// historyLife is how long an ended session is listed (api.md §6.1), and
-// credentialHistory how long expired credentials are remembered: an SDK renews
+// credentialHistory is how long expired credentials are remembered: an SDK renews
 // credentials that it is told are expired, and gives up on unknown ones.
-const (
-	historyLife       = 30 * 24 * time.Hour
-	credentialHistory = 24 * time.Hour
-)
+const credentialHistory = 24 * time.Hour
 
 // Sweep removes what has had its time. sekishod calls it now and then.
 func (s *Server) Sweep(ctx context.Context) error {
 	now := s.cfg.Now()
-	if _, err := s.cfg.Store.DeleteSessionsEndedBefore(ctx, now.Add(-historyLife)); err != nil {
+	if _, err := s.cfg.Store.DeleteSessionsEndedBefore(ctx, now.Add(-s.cfg.HistoryLife)); err != nil {
 		return err
 	}
 	_, err := s.cfg.Store.DeleteExpiredCredentials(ctx, now.Add(-credentialHistory))
