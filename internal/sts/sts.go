@@ -47,7 +47,6 @@ type Server struct {
 	cfg     Config
 	issuers *issuers
 	wrong   *wrongCodes
-	used    *usedTokens
 }
 
 // New makes a server.
@@ -65,7 +64,6 @@ func New(cfg Config) (*Server, error) {
 		cfg:     cfg,
 		issuers: newIssuers(cfg.Now, cfg.Roots, cfg.Logger),
 		wrong:   newWrongCodes(),
-		used:    newUsedTokens(),
 	}, nil
 }
 

@@ -2,8 +2,6 @@ package sts
 
 import (
 	"context"
-	"crypto/sha256"
-
 	"errors"
 	"slices"
 	"strings"
@@ -40,8 +38,6 @@ type identity struct {
 	subject  string
 	audience []string
 	methods  []string // how it proved itself to the provider (amr)
-	expires  time.Time
-	digest   [sha256.Size]byte // of the claims, to know the token again
 }
 
 // claims are the claims of a token that are read.
@@ -173,8 +169,6 @@ func checkClaims(payload []byte, p store.OIDCProvider, now time.Time) (identity,
 		subject:  c.Subject,
 		audience: c.Audience,
 		methods:  c.Methods,
-		expires:  c.Expiry.Time(),
-		digest:   sha256.Sum256(payload),
 	}, nil
 }
 

@@ -11,7 +11,8 @@ import (
 
 // AssumeRoleWithWebIdentity gives credentials of a role to somebody whom an OpenID
 // Connect provider vouches for. Nobody has signed the request: the token is the proof,
-// so it is judged before a role is looked for. Unlike at AWS no token is good twice.
+// so it is judged before a role is looked for. It is good until it expires, any number of
+// times: SDKs read one token file again for each renewal.
 func (s *Server) AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWithWebIdentityInput) (*AssumeRoleWithWebIdentityOutput, error) {
 	const action = "sts:AssumeRoleWithWebIdentity"
 	refused := denied("Not authorized to perform " + action)
@@ -58,9 +59,6 @@ func (s *Server) AssumeRoleWithWebIdentity(ctx context.Context, in *AssumeRoleWi
 	}
 	if err := s.exist(ctx, policies); err != nil {
 		return nil, err
-	}
-	if !s.used.use(id.digest, id.expires, s.cfg.Now()) {
-		return nil, ssm.Errorf(codeInvalidIdentityToken, "The token was used before. Get a new token from the identity provider.")
 	}
 	credentials, err := s.begin(ctx, role, store.TemporaryCredential{
 		SessionName:       in.RoleSessionName,
