@@ -424,6 +424,7 @@ func TestConformance16IdleSession(t *testing.T) {
 
 func TestConformance16MaximumDuration(t *testing.T) {
 	o := open(t, Limits{}, func(s *store.Session) { s.MaxDuration = 300 * time.Millisecond })
+	o.agent.want(message.TypeSessionNotice) // which a stock agent passes over
 	o.agent.want(message.TypeChannelClosed)
 	o.agent.ws.CloseNow()
 	closed, err := message.ParseChannelClosed(o.client.want(message.TypeChannelClosed).Payload)

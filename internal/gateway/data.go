@@ -301,7 +301,7 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 		}
 	case collapsed:
 	}
-	if v == queued { // repeats are the protocol's, not the user's
+	if v == queued && active(end == &s.agent, h) { // repeats are the protocol's, not the user's
 		s.activity = time.Now()
 	}
 	if end == &s.agent && other.in.bytes > pauseAbove && len(end.urgent) < 16 {

@@ -61,6 +61,13 @@ func newHouse(t *testing.T, limits Limits) *house {
 	if err := h.store.CreateDeployment(ctx, store.Deployment{AccountID: h.arns.Account, Region: h.arns.Region, CreatedAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
+	role := store.Role{ID: "AROANODESNODESNODESNO", Name: "Nodes", Path: "/", TrustPolicy: "{}", MaxSession: time.Hour, CreatedAt: time.Now()}
+	if err := h.store.CreateRole(ctx, role); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.store.AttachPolicy(ctx, store.Entity{Type: store.EntityRole, Name: role.Name}, "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", 10); err != nil {
+		t.Fatal(err)
+	}
 	h.nodeID, h.node = h.addNode()
 	h.open()
 	t.Cleanup(func() { h.close() })

@@ -24,21 +24,23 @@ type session struct {
 	wake chan struct{}
 	gone chan struct{} // closed when the session is over and forgotten
 
-	mu       sync.Mutex // guards the following
-	agent    side
-	client   side
-	began    time.Time         // when this process took the session up
-	activity time.Time         // last stream data in either direction
-	closing  bool              // the node said Terminating
-	complete *result           // the node's completion
-	stopping *result           // we told the node to end it
-	final    *result           // the client is being told; nothing else happens after this
-	finalAt  time.Time         // with final: since when
-	flushBy  time.Time         // with final: when waiting for the client ends
-	repeatAt time.Time         // with final: when the oldest message is repeated
-	repeat   time.Duration     // with final: how long after that again
-	written  ssm.SessionStatus // what the store says
-	ended    bool
+	mu         sync.Mutex // guards the following
+	agent      side
+	client     side
+	began      time.Time         // when this process took the session up
+	activity   time.Time         // when the session was last used, see active
+	idleWarned time.Time         // the activity since which the user was warned of being idle
+	endWarned  bool              // the user was warned of the maximum duration
+	closing    bool              // the node said Terminating
+	complete   *result           // the node's completion
+	stopping   *result           // we told the node to end it
+	final      *result           // the client is being told; nothing else happens after this
+	finalAt    time.Time         // with final: since when
+	flushBy    time.Time         // with final: when waiting for the client ends
+	repeatAt   time.Time         // with final: when the oldest message is repeated
+	repeat     time.Duration     // with final: how long after that again
+	written    ssm.SessionStatus // what the store says
+	ended      bool
 }
 
 // result is how a session ended.
@@ -91,8 +93,6 @@ const maxFlush = 15 * time.Minute
 
 // Last lines shown to a client, and details kept with the session.
 const (
-	idleOutput       = "Your session timed out due to inactivity."
-	overlongOutput   = "Your session reached its maximum duration."
 	neverOpened      = "The node did not open the session in time."
 	nodeLost         = "The connection to the node was lost."
 	clientNeverCame  = "The client did not connect in time."
@@ -305,13 +305,10 @@ func (s *session) step(now, nodeSince time.Time) time.Duration {
 		}
 	}
 	if s.final == nil && s.stopping == nil && s.complete == nil {
-		switch {
-		case !s.client.ever && due(s.began.Add(l.ClientOpens)):
+		if !s.client.ever && due(s.began.Add(l.ClientOpens)) {
 			s.terminateLocked(&result{status: ssm.SessionTerminated, details: clientNeverCame}, now)
-		case s.row.IdleTimeout > 0 && due(s.activity.Add(s.row.IdleTimeout)):
-			s.terminateLocked(&result{status: ssm.SessionTerminated, details: idleOutput, output: idleOutput}, now)
-		case s.row.MaxDuration > 0 && due(s.row.StartedAt.Add(s.row.MaxDuration)):
-			s.terminateLocked(&result{status: ssm.SessionTerminated, details: overlongOutput, output: overlongOutput}, now)
+		} else {
+			s.limit(now, due)
 		}
 		if s.stopping != nil {
 			next = 0
