@@ -61,7 +61,7 @@ func (a *Auth) assumption(role store.Role, action string, extra policy.Context) 
 		Resource: arn,
 		Context:  resourceTags(role),
 		override: extra,
-		trust:    &policy.Source{Policy: trust, Name: role.Name, ARN: arn, Type: policy.FromResource},
+		trust:    &policy.Source{Policy: trust, Name: role.Name, ARN: arn, Type: policy.FromResource, PrincipalIDs: role.TrustIDs},
 	}, nil
 }
 

@@ -78,28 +78,33 @@ func inlineDocument(text string, e store.Entity) (size int, err error) {
 var errTrustSize = fault(codeLimitExceeded, "Cannot exceed quota for ACLSizePerRole: %d", policy.QuotaTrust)
 
 // trustDocument reads a trust policy. Everybody it names must exist: a name that somebody
-// else could take later must not be trusted by mistake.
-func (s *Server) trustDocument(ctx context.Context, text string) error {
+// else could take later must not be trusted by mistake. For the same reason it gives the
+// unique ids that the ARNs of users and roles stand for now.
+func (s *Server) trustDocument(ctx context.Context, text string) (ids map[string]string, err error) {
 	p, err := policy.Parse([]byte(text), policy.Trust)
 	if err != nil {
 		if tooLarge(err) {
-			return errTrustSize
+			return nil, errTrustSize
 		}
-		return malformed(err, codeMalformedPolicy)
+		return nil, malformed(err, codeMalformedPolicy)
 	}
 	if p.Size() > policy.QuotaTrust {
-		return errTrustSize
+		return nil, errTrustSize
 	}
+	ids = make(map[string]string)
 	for _, ref := range p.Principals() {
-		ok, err := s.principalExists(ctx, ref)
+		id, ok, err := s.principal(ctx, ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !ok {
-			return fault(codeMalformedPolicy, "Invalid principal in policy: %q:%q", strings.ToUpper(ref.Kind[:1])+ref.Kind[1:], ref.Value)
+			return nil, fault(codeMalformedPolicy, "Invalid principal in policy: %q:%q", strings.ToUpper(ref.Kind[:1])+ref.Kind[1:], ref.Value)
+		}
+		if id != "" {
+			ids[ref.Value] = id
 		}
 	}
-	return nil
+	return ids, nil
 }
 
 var (
@@ -115,73 +120,75 @@ var identityProviders = map[string]bool{
 	"accounts.google.com": true, "cognito-identity.amazonaws.com": true, "graph.facebook.com": true, "www.amazon.com": true,
 }
 
-// principalExists reports whether a trust policy may name somebody. What another account
-// holds cannot be known here; it can be named, and never calls.
-func (s *Server) principalExists(ctx context.Context, ref policy.PrincipalRef) (bool, error) {
+// principal reports whether a trust policy may name somebody, and which unique id an ARN
+// stands for, if there is one. What another account holds cannot be known here; it can be
+// named, and never calls.
+func (s *Server) principal(ctx context.Context, ref policy.PrincipalRef) (id string, ok bool, err error) {
 	switch ref.Kind {
 	case "*":
-		return true, nil
+		return "", true, nil
 	case "Service":
-		return serviceName.MatchString(ref.Value), nil
+		return "", serviceName.MatchString(ref.Value), nil
 	case "AWS":
 		if ref.Value == "*" || accountID.MatchString(ref.Value) {
-			return true, nil
+			return "", true, nil
 		}
 		if uniqueID.MatchString(ref.Value) {
-			return s.idExists(ctx, ref.Value)
+			ok, err := s.idExists(ctx, ref.Value)
+			return "", ok, err
 		}
 	case "Federated":
 		if identityProviders[ref.Value] {
-			return true, nil
+			return "", true, nil
 		}
 	default:
-		return false, nil
+		return "", false, nil
 	}
 	parts := identityARN.FindStringSubmatch(ref.Value)
 	if parts == nil || strings.ContainsAny(ref.Value, "*?") {
-		return false, nil
+		return "", false, nil
 	}
 	kind, rest, _ := strings.Cut(parts[2], "/")
 	if (kind == "oidc-provider") != (ref.Kind == "Federated") {
-		return false, nil
+		return "", false, nil
 	}
 	if parts[1] != s.cfg.ARNs.Account {
-		return true, nil
+		return "", true, nil
 	}
-	return s.identityExists(ctx, kind, rest, ref.Value)
+	return s.identity(ctx, kind, rest, ref.Value)
 }
 
-// identityExists reports whether an ARN of this account is somebody's.
-func (s *Server) identityExists(ctx context.Context, kind, rest, arn string) (bool, error) {
+// identity reports whether an ARN of this account is somebody's, and the unique id of the
+// user or role, also of the role of a session.
+func (s *Server) identity(ctx context.Context, kind, rest, arn string) (id string, ok bool, err error) {
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	var is string
-	var err error
+	is := arn
 	switch kind {
 	case "root", "federated-user":
-		return true, nil
+		return "", true, nil
 	case "user":
 		var u store.User
 		u, err = s.cfg.Store.UserByName(ctx, name)
-		is = s.arn("user", u.Path, u.Name)
+		id, is = u.ID, s.arn("user", u.Path, u.Name)
 	case "role":
 		var r store.Role
 		r, err = s.cfg.Store.Role(ctx, name)
-		is = s.arn("role", r.Path, r.Name)
+		id, is = r.ID, s.arn("role", r.Path, r.Name)
 	case "assumed-role":
 		role, session, _ := strings.Cut(rest, "/")
 		if session == "" || strings.Contains(session, "/") {
-			return false, nil
+			return "", false, nil
 		}
-		_, err = s.cfg.Store.Role(ctx, role)
-		is = arn
+		var r store.Role
+		r, err = s.cfg.Store.Role(ctx, role)
+		id = r.ID
 	case "oidc-provider":
 		_, err = s.cfg.Store.OIDCProvider(ctx, arn)
-		is = arn
 	}
 	if isNotFound(err) {
-		return false, nil
+		return "", false, nil
 	}
-	return is == arn, err
+	return id, is == arn, err
 }
 
 // idExists reports whether a unique id is that of a user or role.

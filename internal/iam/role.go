@@ -140,7 +140,8 @@ func (s *Server) CreateRole(ctx context.Context, in *CreateRoleInput) (*RoleOutp
 			return nil, err
 		}
 	}
-	if err := s.trustDocument(ctx, in.AssumeRolePolicyDocument); err != nil {
+	trusted, err := s.trustDocument(ctx, in.AssumeRolePolicyDocument)
+	if err != nil {
 		return nil, err
 	}
 	r := store.Role{
@@ -149,6 +150,7 @@ func (s *Server) CreateRole(ctx context.Context, in *CreateRoleInput) (*RoleOutp
 		Path:        orSlash(in.Path),
 		Description: in.Description,
 		TrustPolicy: in.AssumeRolePolicyDocument,
+		TrustIDs:    trusted,
 		MaxSession:  defaultMaxSession,
 		Boundary:    in.PermissionsBoundary,
 		Tags:        storedTags(in.Tags),
@@ -223,15 +225,18 @@ type UpdateAssumeRolePolicyInput struct {
 	PolicyDocument string `constraint:"required len=1..131072 pattern=IAMPolicyDocument"`
 }
 
-// UpdateAssumeRolePolicy replaces the policy that says who may assume a role.
+// UpdateAssumeRolePolicy replaces the policy that says who may assume a role. To save the
+// same text again trusts those who have the names now.
 func (s *Server) UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*ssm.Empty, error) {
 	if _, err := s.role(ctx, "iam:UpdateAssumeRolePolicy", in.RoleName); err != nil {
 		return nil, err
 	}
-	if err := s.trustDocument(ctx, in.PolicyDocument); err != nil {
+	trusted, err := s.trustDocument(ctx, in.PolicyDocument)
+	if err != nil {
 		return nil, err
 	}
-	return &ssm.Empty{}, failed(s.cfg.Store.SetTrustPolicy(ctx, in.RoleName, in.PolicyDocument), "role", in.RoleName)
+	err = s.cfg.Store.SetTrustPolicy(ctx, in.RoleName, in.PolicyDocument, trusted)
+	return &ssm.Empty{}, failed(err, "role", in.RoleName)
 }
 
 // DeleteRole removes a role that has no policies and is in no instance profile. Its

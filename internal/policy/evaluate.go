@@ -180,6 +180,7 @@ func (e *evaluation) source(layer Layer, src *Source, v *verdict) (done bool) {
 	if src.Policy == nil {
 		return false
 	}
+	e.ids = src.PrincipalIDs
 	statements := src.Policy.statements
 	for i := range statements {
 		s := &statements[i]
@@ -216,7 +217,7 @@ func (e *evaluation) covers(s *Statement) (as naming, ok bool) {
 		return notNamed, false
 	}
 	if s.hasPrin {
-		if as = s.names(e.principal); as == notNamed {
+		if as = s.names(e.principal, e.ids); as == notNamed {
 			return notNamed, false
 		}
 	}

@@ -129,8 +129,8 @@ func isUniqueID(text string) bool {
 	return true
 }
 
-// names reports how the entry names the caller.
-func (p *principalPattern) names(c *Principal) naming {
+// names reports how the entry names the caller; ids are [Source.PrincipalIDs].
+func (p *principalPattern) names(c *Principal, ids map[string]string) naming {
 	v := p.ref.Value
 	switch p.ref.Kind {
 	case kindEveryone:
@@ -154,7 +154,13 @@ func (p *principalPattern) names(c *Principal) naming {
 		return notNamed
 	}
 	id, _, _ := strings.Cut(c.ID, ":") // of a role session: the role's id before the session's name
-	return selfIf(v == c.ARN || c.SessionARN != "" && v == c.SessionARN || isUniqueID(v) && v == id)
+	if isUniqueID(v) {
+		return selfIf(v == id)
+	}
+	if was, bound := ids[v]; bound && was != id {
+		return notNamed
+	}
+	return selfIf(v == c.ARN || c.SessionARN != "" && v == c.SessionARN)
 }
 
 func selfIf(named bool) naming {
@@ -165,10 +171,10 @@ func selfIf(named bool) naming {
 }
 
 // names returns how closely the statement names the caller; NotPrincipal names everybody whom it does not list.
-func (s *Statement) names(c *Principal) naming {
+func (s *Statement) names(c *Principal, ids map[string]string) naming {
 	best := notNamed
 	for i := range s.principal {
-		best = max(best, s.principal[i].names(c))
+		best = max(best, s.principal[i].names(c, ids))
 	}
 	if !s.notPrin {
 		return best

@@ -68,6 +68,10 @@ type Source struct {
 	ARN    string // of a managed policy
 	Type   SourceType
 	Group  string // the group through which the principal has it
+	// PrincipalIDs are the unique ids that the ARNs of users, roles and role sessions in the policy stood for when it
+	// was saved. An ARN whose bearer has another id now names nobody: whoever is made under an old name is a stranger.
+	// An ARN that is not there names whoever has it.
+	PrincipalIDs map[string]string
 }
 
 // Request is one question: may this principal do this to that, under these policies?
@@ -111,9 +115,10 @@ type evaluation struct {
 	names      []resourceName
 	space      [2]resourceName // for names
 	now        time.Time
-	time       [2][1]string // CurrentTime and EpochTime, made when asked for
-	inResource Context      // replaces values in resource patterns; folded
-	lastKey    string       // the key asked for last, and its values
+	time       [2][1]string      // CurrentTime and EpochTime, made when asked for
+	ids        map[string]string // Source.PrincipalIDs of the policy that is looked at
+	inResource Context           // replaces values in resource patterns; folded
+	lastKey    string            // the key asked for last, and its values
 	lastValues []string
 	trace      bool
 	matched    []Match

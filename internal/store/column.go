@@ -83,6 +83,33 @@ func jsonList[T any](values []T) string {
 	return string(b)
 }
 
+// textMap is how texts by name are stored that are never searched: a JSON object.
+func textMap(m map[string]string) string {
+	if len(m) == 0 {
+		return "{}"
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // texts always marshal
+	}
+	return string(b)
+}
+
+// asTextMap scans what [textMap] stored; an empty map is nil.
+func asTextMap(m *map[string]string) sql.Scanner {
+	return scanFunc(func(src any) error {
+		var text string
+		if err := asText(&text).Scan(src); err != nil {
+			return err
+		}
+		*m = nil
+		if text == "" || text == "{}" {
+			return nil
+		}
+		return json.Unmarshal([]byte(text), m)
+	})
+}
+
 // asList scans what [list] stored; an empty list is nil.
 func asList(values *[]string) sql.Scanner { return asJSONList(values) }
 

@@ -18,12 +18,15 @@ type Role struct {
 	Name        string // unique without regard to case
 	Path        string // begins and ends with "/"; empty means "/"
 	Description string
-	TrustPolicy string        // the policy document that says who may assume the role
-	MaxSession  time.Duration // zero means an hour
-	Boundary    string        // ARN of the policy that bounds what the role may do; empty for none
-	Tags        []ssm.Tag     // in the order of their keys when read
-	CreatedAt   time.Time
-	LastUsedAt  time.Time // not read by CreateRole
+	TrustPolicy string // the policy document that says who may assume the role
+	// TrustIDs are the unique ids that the ARNs in TrustPolicy stood for when it was
+	// saved. An ARN that is not there stands for whoever has it.
+	TrustIDs   map[string]string
+	MaxSession time.Duration // zero means an hour
+	Boundary   string        // ARN of the policy that bounds what the role may do; empty for none
+	Tags       []ssm.Tag     // in the order of their keys when read
+	CreatedAt  time.Time
+	LastUsedAt time.Time // not read by CreateRole
 }
 
 // CreateRole adds a role. A taken name or id is [ErrExists]; a boundary that is a
@@ -37,9 +40,10 @@ func (s *Store) CreateRole(ctx context.Context, r Role) error {
 			return err
 		}
 		_, err := tx.exec(ctx, `
-			insert into roles (id, name, path, description, trust_policy, max_session_ms, boundary, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			r.ID, r.Name, pathOrRoot(r.Path), r.Description, r.TrustPolicy, r.MaxSession.Milliseconds(), r.Boundary, millis(r.CreatedAt))
+			insert into roles (id, name, path, description, trust_policy, trust_ids, max_session_ms, boundary, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			r.ID, r.Name, pathOrRoot(r.Path), r.Description, r.TrustPolicy, textMap(r.TrustIDs), r.MaxSession.Milliseconds(),
+			r.Boundary, millis(r.CreatedAt))
 		if err != nil {
 			return err
 		}
@@ -47,10 +51,10 @@ func (s *Store) CreateRole(ctx context.Context, r Role) error {
 	})
 }
 
-const roleColumns = `r.id, r.name, r.path, r.description, r.trust_policy, r.max_session_ms, r.boundary, r.created_at, r.last_used_at`
+const roleColumns = `r.id, r.name, r.path, r.description, r.trust_policy, r.trust_ids, r.max_session_ms, r.boundary, r.created_at, r.last_used_at`
 
 func scanRole(r *Role, scan func(...any) error) error {
-	return scan(&r.ID, &r.Name, &r.Path, &r.Description, &r.TrustPolicy, asDuration(&r.MaxSession), &r.Boundary,
+	return scan(&r.ID, &r.Name, &r.Path, &r.Description, &r.TrustPolicy, asTextMap(&r.TrustIDs), asDuration(&r.MaxSession), &r.Boundary,
 		asTime(&r.CreatedAt), asTime(&r.LastUsedAt))
 }
 
@@ -120,10 +124,11 @@ func (s *Store) UpdateRole(ctx context.Context, name string, description *string
 	})
 }
 
-// SetTrustPolicy replaces the policy that says who may assume a role.
-func (s *Store) SetTrustPolicy(ctx context.Context, name, document string) error {
+// SetTrustPolicy replaces the policy that says who may assume a role; ids are the new
+// [Role.TrustIDs].
+func (s *Store) SetTrustPolicy(ctx context.Context, name, document string, ids map[string]string) error {
 	return s.writeIdentity(ctx, "set trust policy of role "+name, func(tx runner) error {
-		return one(tx.exec(ctx, `update roles set trust_policy = $2 where name = $1`, name, document))
+		return one(tx.exec(ctx, `update roles set trust_policy = $2, trust_ids = $3 where name = $1`, name, document, textMap(ids)))
 	})
 }
 

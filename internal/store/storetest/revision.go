@@ -63,7 +63,7 @@ func revisionGrowsWithEveryChange(t *testing.T, s *store.Store) {
 			return s.CreateRole(ctx, store.Role{ID: "AROA", Name: "r", TrustPolicy: trust, CreatedAt: t0})
 		}},
 		{"UpdateRole", func() error { return s.UpdateRole(ctx, "r", &text, nil) }},
-		{"SetTrustPolicy", func() error { return s.SetTrustPolicy(ctx, "r", "{}") }},
+		{"SetTrustPolicy", func() error { return s.SetTrustPolicy(ctx, "r", "{}", nil) }},
 		{"CreateInstanceProfile", func() error {
 			return s.CreateInstanceProfile(ctx, store.InstanceProfile{ID: "AIPA", Name: "i", CreatedAt: t0})
 		}},
@@ -127,7 +127,7 @@ func unknownNames(t *testing.T, s *store.Store) {
 		{"Role", func() error { a, err := s.Role(ctx, "x"); return must1(a, err) }},
 		{"RoleByID", func() error { a, err := s.RoleByID(ctx, "x"); return must1(a, err) }},
 		{"UpdateRole", func() error { return s.UpdateRole(ctx, "x", nil, nil) }},
-		{"SetTrustPolicy", func() error { return s.SetTrustPolicy(ctx, "x", "{}") }},
+		{"SetTrustPolicy", func() error { return s.SetTrustPolicy(ctx, "x", "{}", nil) }},
 		{"TouchRole", func() error { return s.TouchRole(ctx, "x", t0) }},
 		{"AddRoleToInstanceProfile", func() error { return s.AddRoleToInstanceProfile(ctx, "x", "y") }},
 		{"RemoveRoleFromInstanceProfile", func() error { return s.RemoveRoleFromInstanceProfile(ctx, "x", "y") }},

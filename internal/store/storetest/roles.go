@@ -25,7 +25,7 @@ func rolesRoundTrip(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	p := managedPolicy(t, s, "bounds")
 	want := store.Role{ID: "AROA1", Name: "Nodes", Path: "/service-role/", Description: "of nodes", TrustPolicy: trust,
-		MaxSession: 2 * time.Hour, Boundary: p.ARN, CreatedAt: t0, Tags: []ssm.Tag{{Key: "a", Value: "b"}}}
+		TrustIDs: map[string]string{"arn:x": "AIDA1"}, MaxSession: 2 * time.Hour, Boundary: p.ARN, CreatedAt: t0, Tags: []ssm.Tag{{Key: "a", Value: "b"}}}
 	must(t, s.CreateRole(ctx, want))
 	wantErr(t, s.CreateRole(ctx, store.Role{ID: "AROA2", Name: "nodeS", TrustPolicy: trust, CreatedAt: t0}), store.ErrExists)
 	wantErr(t, s.CreateRole(ctx, store.Role{ID: "AROA2", Name: "x", CreatedAt: t0}), store.ErrInvalid)
@@ -55,10 +55,16 @@ func rolesAreUpdated(t *testing.T, s *store.Store) {
 	must(t, s.UpdateRole(ctx, "ops", nil, nil))
 	must(t, s.UpdateRole(ctx, "ops", &text, nil))
 	must(t, s.UpdateRole(ctx, "ops", nil, &long))
-	must(t, s.SetTrustPolicy(ctx, "ops", "{}"))
+	ids := map[string]string{"arn:a": "AIDA1", "arn:b": "AROA1"}
+	must(t, s.SetTrustPolicy(ctx, "ops", "{}", ids))
 	must(t, s.TouchRole(ctx, "ops", t0.Add(time.Minute)))
-	r.Description, r.MaxSession, r.TrustPolicy, r.LastUsedAt = text, long, "{}", t0.Add(time.Minute)
+	r.Description, r.MaxSession, r.TrustPolicy, r.TrustIDs, r.LastUsedAt = text, long, "{}", ids, t0.Add(time.Minute)
 	got, err := s.Role(ctx, "ops")
+	must(t, err)
+	equal(t, "role", got, r)
+	must(t, s.SetTrustPolicy(ctx, "ops", trust, nil))
+	r.TrustPolicy, r.TrustIDs = trust, nil
+	got, err = s.Role(ctx, "ops")
 	must(t, err)
 	equal(t, "role", got, r)
 	text = ""
