@@ -22,7 +22,7 @@ var tables = []string{
 	"master_key", "deployment", "identity_revision", "users", "access_keys", "user_groups", "group_members", "roles", "policies",
 	"policy_versions", "policy_attachments", "inline_policies", "mfa_devices", "instance_profiles", "instance_profile_roles",
 	"oidc_providers", "activations", "nodes", "temporary_credentials", "tags", "sessions", "audit_events", "audit_resources",
-	"kms_keys", "kms_key_versions", "kms_aliases",
+	"kms_keys", "kms_key_versions", "kms_aliases", "documents", "document_versions", "document_shares",
 }
 
 // A table that is not named is neither searched for secrets nor frozen.
