@@ -31,6 +31,7 @@ type Protocol int
 const (
 	JSON  Protocol = iota + 1 // AWS JSON 1.1
 	Query                     // form parameters in, XML out
+	EC2                       // Query as EC2 speaks it: other lists, another envelope
 )
 
 // Service is what distinguishes a service on the wire.
@@ -55,6 +56,8 @@ func Services() []Service {
 		{SigningName: "kms", Protocol: JSON, TargetPrefix: "TrentService"},
 		{SigningName: "cloudtrail", Protocol: JSON, TargetPrefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
 			ShortPrefix: "CloudTrail_20131101"},
+		{SigningName: "ec2", Protocol: EC2, Version: "2016-11-15", Namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
+			InternalCode: "InternalError", ValidationCode: "InvalidParameterValue"},
 		{SigningName: "sekisho", Protocol: JSON, TargetPrefix: "Sekisho"}, // operations that AWS does not have
 		{SigningName: "sts", Protocol: Query, Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/"},
 		{SigningName: "iam", Protocol: Query, Version: "2010-05-08", Namespace: "https://iam.amazonaws.com/doc/2010-05-08/"},
@@ -64,9 +67,12 @@ func Services() []Service {
 // internalCode is the code of our own faults.
 func (s *Service) internalCode() string { return cmp.Or(s.InternalCode, "InternalFailure") }
 
+// isQuery says whether requests are form parameters.
+func (s *Service) isQuery() bool { return s.Protocol == Query || s.Protocol == EC2 }
+
 // validationCode is the code of a violated constraint.
 func (s *Service) validationCode() string {
-	if s.ValidationCode == "" && s.Protocol == Query {
+	if s.ValidationCode == "" && s.isQuery() {
 		return "ValidationError"
 	}
 	return cmp.Or(s.ValidationCode, "ValidationException")

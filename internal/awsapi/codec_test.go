@@ -260,7 +260,7 @@ func TestEncodeRefusesNil(t *testing.T) {
 		if _, err := encodeJSON(s, reflect.ValueOf(value)); err == nil {
 			t.Errorf("%s: no error from JSON", name)
 		}
-		if _, err := encodeXML("", "X", "id", s, reflect.ValueOf(value)); err == nil {
+		if _, err := encodeXML(&Service{}, "X", "id", s, reflect.ValueOf(value)); err == nil {
 			t.Errorf("%s: no error from XML", name)
 		}
 	}
@@ -292,7 +292,7 @@ func TestDecodeQuery(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got everything
-			err = decodeQuery(p, mustShape(t), reflect.ValueOf(&got).Elem(), "V")
+			err = decodeQuery(p, mustShape(t), reflect.ValueOf(&got).Elem(), &Service{Protocol: Query, ValidationCode: "V"})
 			if test.name == "a name that begins alike" {
 				if e, ok := err.(*ssm.Error); !ok || e.Code != "MalformedInput" {
 					t.Errorf("got %v", err)
@@ -328,7 +328,7 @@ func TestWrongQueryTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got everything
-		err = decodeQuery(p, mustShape(t), reflect.ValueOf(&got).Elem(), "V")
+		err = decodeQuery(p, mustShape(t), reflect.ValueOf(&got).Elem(), &Service{Protocol: Query, ValidationCode: "V"})
 		if e, ok := err.(*ssm.Error); !ok || e.Code != "MalformedInput" || e.Message != test.want {
 			t.Errorf("%s: got %v, want %q", test.form, err, test.want)
 		}
@@ -352,7 +352,7 @@ func TestEncodeXML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := encodeXML("urn:n", "Do", "id-1", s, reflect.ValueOf(output{
+	got, err := encodeXML(&Service{Namespace: "urn:n", Protocol: Query}, "Do", "id-1", s, reflect.ValueOf(output{
 		Name: "a<&>\x00", At: &ssm.Time{Time: time.Date(2026, 1, 31, 9, 9, 10, 5e8, time.FixedZone("", 3600))},
 		Count: 7, Blob: []byte{1}, List: []ssm.Tag{{Key: "k", Value: "v"}, {}}, Map: map[string]string{"b": "2", "a": "1"},
 	}))

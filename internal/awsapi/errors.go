@@ -49,7 +49,10 @@ type apiError struct {
 // error that is not one of the API.
 func asAPIError(svc *Service, err error) (apiError, bool) {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
-		if svc.Protocol == Query {
+		if svc.Protocol == EC2 {
+			return ec2SignatureError(e), true
+		}
+		if svc.isQuery() {
 			return apiError{e.QueryCode, e.Message, e.QueryStatus}, true
 		}
 		return apiError{e.Code, e.Message, http.StatusBadRequest}, true
@@ -58,7 +61,7 @@ func asAPIError(svc *Service, err error) (apiError, bool) {
 	if !ok {
 		return apiError{}, false
 	}
-	if svc.Protocol == Query {
+	if svc.isQuery() {
 		return queryError(svc, e), true
 	}
 	if e.Code == ssm.CodeInternal {
@@ -73,16 +76,35 @@ func queryError(svc *Service, e *ssm.Error) apiError {
 	switch e.Code {
 	case ssm.CodeAccessDenied:
 		code, status = "AccessDenied", http.StatusForbidden
+		if svc.Protocol == EC2 {
+			return apiError{"UnauthorizedOperation", "You are not authorized to perform this operation. " + e.Message, cmp.Or(e.Status, status)}
+		}
 	case ssm.CodeValidation:
 		code = svc.validationCode()
 	case ssm.CodeThrottling:
 		code = "Throttling"
+		if svc.Protocol == EC2 {
+			code, status = "RequestLimitExceeded", http.StatusServiceUnavailable
+		}
 	case ssm.CodeUnknownOperation:
 		code = "InvalidAction"
 	case ssm.CodeInternal:
 		code, status = svc.internalCode(), http.StatusInternalServerError
 	}
 	return apiError{code, e.Message, cmp.Or(e.Status, status)}
+}
+
+// ec2SignatureError gives a refused signature the name that EC2 has for it.
+func ec2SignatureError(e *sigv4.Error) apiError {
+	switch e {
+	case sigv4.ErrExpiredToken:
+		return apiError{"RequestExpired", "Request has expired.", http.StatusBadRequest}
+	case sigv4.ErrInvalidToken:
+		return apiError{"AuthFailure", "AWS was not able to validate the provided access credentials", http.StatusUnauthorized}
+	case sigv4.ErrUnsigned:
+		return apiError{e.QueryCode, e.Message, e.QueryStatus}
+	}
+	return apiError{"AuthFailure", "AWS was not able to validate the provided access credentials. " + e.Message, http.StatusUnauthorized}
 }
 
 // internalError is all that a caller learns of an unexpected error.
@@ -95,7 +117,10 @@ func internalError(svc *Service, requestID string) apiError {
 // "message" or "Message", depending on who made them, so both are there; errors that
 // the model gives no text have neither (api.md §1.2).
 func encodeError(svc *Service, requestID string, e apiError) answer {
-	if svc.Protocol == Query {
+	switch svc.Protocol {
+	case EC2:
+		return answer{e.status, contentXML, encodeEC2Error(requestID, e.code, e.message), e.code, e.message}
+	case Query:
 		return answer{e.status, contentXML, encodeXMLError(svc.Namespace, requestID, e.code, e.message, e.status), e.code, e.message}
 	}
 	// Marshal cannot fail on strings.

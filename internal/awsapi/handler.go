@@ -97,8 +97,8 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 	}
 	out, err := in.op.call(c.ctx, func(v reflect.Value) error {
 		c.input = v.Addr().Interface()
-		if c.service.Protocol == Query {
-			return decodeQuery(in.params, in.op.in, v, c.service.validationCode())
+		if c.service.isQuery() {
+			return decodeQuery(in.params, in.op.in, v, c.service)
 		}
 		return decodeJSON(body, in.op.in, v, c.service.validationCode())
 	})
@@ -106,9 +106,9 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 		return c.failed(err)
 	}
 	a := answer{status: http.StatusOK, contentType: contentJSON}
-	if c.service.Protocol == Query {
+	if c.service.isQuery() {
 		a.contentType = contentXML
-		a.body, err = encodeXML(c.service.Namespace, in.op.Name, c.info.RequestID, in.op.out, out)
+		a.body, err = encodeXML(c.service, in.op.Name, c.info.RequestID, in.op.out, out)
 	} else {
 		a.body, err = encodeJSON(in.op.out, out)
 	}

@@ -80,16 +80,20 @@ func (p *params) indices(prefix string) []int {
 
 // decodeQuery fills v, a struct of shape s, from parameters and holds it against the
 // constraints.
-func decodeQuery(p params, s *shape, v reflect.Value, validationCode string) error {
-	d := queryDecoder{params: p}
+func decodeQuery(p params, s *shape, v reflect.Value, svc *Service) error {
+	d := queryDecoder{params: p, member: ".member."}
+	if svc.Protocol == EC2 {
+		d.member = "."
+	}
 	if err := d.structure("", s, v, "", 0); err != nil {
 		return err
 	}
-	return d.violations.err(validationCode)
+	return d.violations.err(svc.validationCode())
 }
 
 type queryDecoder struct {
 	params     params
+	member     string // between the name of a list and the number of its member
 	violations violations
 }
 
@@ -103,7 +107,7 @@ func (d *queryDecoder) value(name string, s *shape, v reflect.Value, path string
 	case kindStruct:
 		return d.structure(name+".", s, v, path, depth)
 	case kindList:
-		return d.list(name+".member.", s, v, path, depth)
+		return d.list(name+d.member, s, v, path, depth)
 	case kindMap:
 		return d.dictionary(name+".entry.", s, v, path, depth)
 	}

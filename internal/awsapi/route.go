@@ -57,7 +57,7 @@ func (c *call) route(r *http.Request, body []byte) (input, error) {
 	if isJSON {
 		return c.routeJSON(r, scope)
 	}
-	if scope != nil && scope.Protocol != Query || r.Method != http.MethodGet && r.Method != http.MethodPost {
+	if scope != nil && !scope.isQuery() || r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return input{}, errNotAPI
 	}
 	if mediaType(r) == contentForm {
@@ -110,11 +110,11 @@ func (c *call) routeQuery(r *http.Request, body []byte, scope *Service) (input, 
 	params, err := parseParams(string(body), r.URL.RawQuery)
 	name, version := params.values["Action"], params.values["Version"]
 	for i := range c.handler.services {
-		if s := &c.handler.services[i]; s.Protocol == Query && s.Version == version {
+		if s := &c.handler.services[i]; s.isQuery() && s.Version == version {
 			c.setService(s)
 		}
 	}
-	if c.service == nil && scope != nil && scope.Protocol == Query {
+	if c.service == nil && scope != nil && scope.isQuery() {
 		c.setService(scope)
 	}
 	if c.service == nil {

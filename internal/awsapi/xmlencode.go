@@ -11,9 +11,18 @@ import (
 
 // encodeXML writes the answer of a Query operation: the result element, which is
 // there whenever the operation has output, and the metadata with the request id.
-func encodeXML(namespace, operation, requestID string, s *shape, v reflect.Value) ([]byte, error) {
-	var e xmlEncoder
-	e.buf.WriteString("<" + operation + `Response xmlns="` + namespace + `">`)
+func encodeXML(svc *Service, operation, requestID string, s *shape, v reflect.Value) ([]byte, error) {
+	e := xmlEncoder{member: "member"}
+	e.buf.WriteString("<" + operation + `Response xmlns="` + svc.Namespace + `">`)
+	if svc.Protocol == EC2 { // no wrapper, the id beside the members (api.md §1.4)
+		e.member = "item"
+		e.text("requestId", requestID)
+		if err := e.members(s, v, 0); err != nil {
+			return nil, err
+		}
+		e.buf.WriteString("</" + operation + "Response>")
+		return e.buf.Bytes(), nil
+	}
 	if len(s.fields) > 0 {
 		if err := e.element(operation+"Result", s, v, 0); err != nil {
 			return nil, err
@@ -42,7 +51,22 @@ func encodeXMLError(namespace, requestID, code, message string, status int) []by
 	return e.buf.Bytes()
 }
 
-type xmlEncoder struct{ buf bytes.Buffer }
+// encodeEC2Error writes the error of an operation of EC2.
+func encodeEC2Error(requestID, code, message string) []byte {
+	var e xmlEncoder
+	e.buf.WriteString("<Response><Errors><Error>")
+	e.text("Code", code)
+	e.text("Message", message)
+	e.buf.WriteString("</Error></Errors>")
+	e.text("RequestID", requestID)
+	e.buf.WriteString("</Response>")
+	return e.buf.Bytes()
+}
+
+type xmlEncoder struct {
+	buf    bytes.Buffer
+	member string // element of a list's member
+}
 
 // element writes a value: lists as <member>s, maps as <entry>s, times as ISO 8601 in
 // whole seconds (api.md §1.4).
@@ -91,7 +115,7 @@ func (e *xmlEncoder) members(s *shape, v reflect.Value, depth int) error {
 		}
 	case kindList:
 		for i := range v.Len() {
-			if err := e.element("member", s.elem, v.Index(i), depth+1); err != nil {
+			if err := e.element(e.member, s.elem, v.Index(i), depth+1); err != nil {
 				return err
 			}
 		}

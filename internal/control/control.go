@@ -141,6 +141,8 @@ func (s *Server) Operations() []awsapi.Operation {
 		token,
 		awsapi.Op("ssm", "UpdateInstanceInformation", s.UpdateInstanceInformation),
 		awsapi.Op("ssm", "DescribeInstanceInformation", s.DescribeInstanceInformation),
+		awsapi.Op("ssm", "DescribeInstanceProperties", s.DescribeInstanceProperties),
+		awsapi.Op("ec2", "DescribeInstances", s.DescribeInstances),
 		awsapi.Op("ssm", "StartSession", s.StartSession),
 		awsapi.Op("ssm", "ResumeSession", s.ResumeSession),
 		awsapi.Op("ssm", "TerminateSession", s.TerminateSession),

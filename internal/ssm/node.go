@@ -165,3 +165,52 @@ type DescribeInstanceInformationOutput struct {
 	InstanceInformationList []InstanceInformation
 	NextToken               string `json:",omitempty"`
 }
+
+// DescribeInstancePropertiesInput is the request of ssm:DescribeInstanceProperties.
+type DescribeInstancePropertiesInput struct {
+	InstancePropertyFilterList []InstancePropertyFilter       `constraint:"len=1..40"`
+	FiltersWithOperator        []InstancePropertyStringFilter `constraint:"len=1..40"`
+	MaxResults                 *int                           `constraint:"range=5..1000"`
+	NextToken                  string                         `constraint:""`
+}
+
+// InstancePropertyFilter is the older filter form; its wire names are lower case.
+type InstancePropertyFilter struct {
+	Key      string   `json:"key" constraint:"required enum=InstancePropertyFilterKey"`
+	ValueSet []string `json:"valueSet" constraint:"required len=1..40"`
+}
+
+// InstancePropertyStringFilter is the newer filter form.
+type InstancePropertyStringFilter struct {
+	Key      string   `constraint:"required len=1..1000"`
+	Values   []string `constraint:"required len=1..40"`
+	Operator string   `constraint:"enum=InstancePropertyFilterOperator"`
+}
+
+// InstanceProperty describes one managed node, as the console's list has it.
+type InstanceProperty struct {
+	Name             string `json:",omitempty"`
+	InstanceID       string `json:"InstanceId"`
+	InstanceState    string `json:",omitempty"`
+	Architecture     string `json:",omitempty"`
+	IPAddress        string `json:",omitempty"`
+	PingStatus       string
+	LastPingDateTime *Time  `json:",omitempty"`
+	AgentVersion     string `json:",omitempty"`
+	PlatformType     string `json:",omitempty"`
+	PlatformName     string `json:",omitempty"`
+	PlatformVersion  string `json:",omitempty"`
+	ActivationID     string `json:"ActivationId,omitempty"`
+	IamRole          string `json:",omitempty"`
+	RegistrationDate *Time  `json:",omitempty"`
+	ResourceType     string `json:",omitempty"`
+	ComputerName     string `json:",omitempty"`
+	SourceID         string `json:"SourceId,omitempty"`
+	SourceType       string `json:",omitempty"`
+}
+
+// DescribeInstancePropertiesOutput is the answer of ssm:DescribeInstanceProperties.
+type DescribeInstancePropertiesOutput struct {
+	InstanceProperties []InstanceProperty
+	NextToken          string `json:",omitempty"`
+}
