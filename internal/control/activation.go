@@ -22,7 +22,7 @@ const (
 // must be allowed to pass the role, which must exist and trust the service.
 func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationInput) (*ssm.CreateActivationOutput, error) {
 	name := strings.TrimPrefix(in.IamRole, "/")
-	roleARN := "arn:aws:iam::" + s.cfg.ARNs.Account + ":role/" + name
+	roleARN := s.nodeRoleARN(name)
 	role, roleErr := s.nodeRole(ctx, name)
 	if roleErr == nil {
 		roleARN = s.roleARN(role) // what is passed, however the caller wrote it
@@ -33,10 +33,10 @@ func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationI
 	pass := auth.Request{Action: "iam:PassRole", Resource: roleARN,
 		Context: map[string][]string{"iam:PassedToService": {servicePrincipal}}}
 	if err := s.cfg.Auth.Authorize(ctx, create, pass); err != nil {
-		return nil, err
+		return nil, named(err, roleARN, s.nodeRoleARN(name))
 	}
 	if roleErr != nil {
-		return nil, validation("Nonexistent role or missing ssm service principal in trust policy: %s", roleARN)
+		return nil, noNodeRole(roleARN)
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
@@ -73,6 +73,17 @@ func (s *Server) CreateActivation(ctx context.Context, in *ssm.CreateActivationI
 	return &ssm.CreateActivationOutput{ActivationID: id, ActivationCode: code}, nil
 }
 
+// named makes a denial name a resource as the caller did: the whole ARN, with the path,
+// would tell that it exists.
+func named(err error, arn, as string) error {
+	if e, ok := errors.AsType[*ssm.Error](err); ok && arn != as {
+		told := *e
+		told.Message = strings.ReplaceAll(e.Message, " on resource: "+arn, " on resource: "+as)
+		return &told
+	}
+	return err
+}
+
 // requestTagContext gives the condition keys that tags in a request make.
 func requestTagContext(tags []ssm.Tag) map[string][]string {
 	if len(tags) == 0 {
@@ -87,20 +98,22 @@ func requestTagContext(tags []ssm.Tag) map[string][]string {
 }
 
 // checkTags refuses what tags of a resource may not be. Keys of the service itself
-// must not come from a caller: policies rely on them.
+// must not come from a caller: policies rely on them. Nor may two keys differ in case
+// only: to a policy, which compares them without, they are one key with two values, of
+// which it takes the one that it allows.
 func checkTags(tags []ssm.Tag) error {
 	if len(tags) > maxTags {
 		return ssm.Errorf("TooManyTagsError", "")
 	}
 	seen := make(map[string]bool, len(tags))
 	for _, t := range tags {
-		if seen[t.Key] {
+		if seen[strings.ToLower(t.Key)] {
 			return validation("Duplicate tag key found: %s", t.Key)
 		}
 		if len(t.Key) >= 4 && strings.EqualFold(t.Key[:4], "aws:") {
 			return validation("Tag keys that begin with aws: are reserved: %s", t.Key)
 		}
-		seen[t.Key] = true
+		seen[strings.ToLower(t.Key)] = true
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"sekisho/internal/auth"
@@ -51,13 +52,15 @@ func (s *Server) LockOut(ctx context.Context) error {
 	return err
 }
 
-// lockOut finds the sessions, of one owner or of all, and ends them unless dry is set.
+// lockOut finds the sessions, of one owner or of all, and ends them unless dry is set. One
+// that cannot be judged or ended does not keep the others.
 func (s *Server) lockOut(ctx context.Context, owner string, dry bool) ([]UnauthorizedSession, error) {
 	live, err := s.cfg.Store.LiveSessions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found := []UnauthorizedSession{}
+	var failed []error
 	for i := range live {
 		x := &live[i]
 		if x.Status == ssm.SessionTerminating || owner != "" && x.OwnerARN != owner {
@@ -65,7 +68,8 @@ func (s *Server) lockOut(ctx context.Context, owner string, dry bool) ([]Unautho
 		}
 		allowed, reason, err := s.mayStillRun(ctx, x)
 		if err != nil {
-			return nil, err
+			failed = append(failed, err)
+			continue
 		}
 		if allowed {
 			continue
@@ -75,11 +79,11 @@ func (s *Server) lockOut(ctx context.Context, owner string, dry bool) ([]Unautho
 			continue
 		}
 		s.cfg.Logger.Info("session locked out", "session_id", x.ID, "node_id", x.NodeID, "principal", x.OwnerARN, "reason", reason)
-		if err := s.terminate(ctx, x); err != nil {
-			return nil, err
+		if err := s.terminate(ctx, x); err != nil && !errors.Is(err, store.ErrNotFound) { // its history has just been swept
+			failed = append(failed, err)
 		}
 	}
-	return found, nil
+	return found, errors.Join(failed...)
 }
 
 // mayStillRun says whether a session's starter could start it now.

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"path"
 	"strings"
 
 	"sekisho/internal/auth"
@@ -54,7 +53,8 @@ func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterMa
 var errPublicKey = ssm.Errorf(ssm.CodeInvalidPublicKey, "The public key must be an RSA key of at least 2048 bits, in base64.")
 
 // RequestManagedInstanceRoleToken gives a node its temporary credentials. The caller
-// signed with the node's own key, which is all the permission there is to it.
+// signed with the node's own key, which is all the permission there is to it; but the role
+// must still be there and trust the service: to take the trust away cuts its nodes off.
 //
 // A stock agent sleeps half an hour over AccessDeniedException and over a fingerprint
 // that does not match (agent-control-plane.md §2.3), so neither is ever the answer to
@@ -75,13 +75,21 @@ func (s *Server) RequestManagedInstanceRoleToken(ctx context.Context, in *ssm.Re
 		return nil, ssm.Errorf(ssm.CodeFingerprintDoesNotMatch,
 			"The machine's fingerprint is not the one that it registered with. Register it again.")
 	}
+	role, err := s.nodeRole(ctx, node.IamRole)
+	if errors.Is(err, errNoRole) {
+		return nil, noNodeRole(s.nodeRoleARN(node.IamRole))
+	}
+	if err != nil {
+		return nil, err
+	}
 	now := s.cfg.Now()
 	keyID, secret, token := auth.NewTemporaryCredentials()
 	cred := store.TemporaryCredential{
 		AccessKeyID: keyID,
 		Secret:      store.Secret(secret),
 		TokenHash:   auth.TokenHash(token),
-		RoleName:    path.Base(node.IamRole), // a role session's ARN has no path
+		RoleName:    role.Name,
+		RoleID:      role.ID,
 		SessionName: node.ID,
 		NodeID:      node.ID,
 		IssuedAt:    now,

@@ -233,7 +233,8 @@ func (s *Server) endWithoutGateway(ctx context.Context, session *store.Session) 
 // and a session that does not exist simply has none.
 func (s *Server) authorizedSession(ctx context.Context, action, id string) (*store.Session, error) {
 	session, err := s.cfg.Store.Session(ctx, id)
-	exists := !errors.Is(err, store.ErrNotFound)
+	// What is no text to the store is the id of nothing.
+	exists := !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid)
 	if exists && err != nil {
 		return nil, err
 	}

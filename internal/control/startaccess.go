@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"strings"
 
 	"sekisho/internal/auth"
 	"sekisho/internal/policy"
@@ -92,6 +93,16 @@ const servicePrincipal = "ssm.amazonaws.com"
 
 // errNoRole says that a role is not there or not for nodes: the two are not told apart.
 var errNoRole = errors.New("nonexistent role or no trust in the service")
+
+// noNodeRole is the answer about such a role.
+func noNodeRole(arn string) error {
+	return validation("Nonexistent role or missing ssm service principal in trust policy: %s", arn)
+}
+
+// nodeRoleARN is the role that a caller means by a name that may have a path before it.
+func (s *Server) nodeRoleARN(name string) string {
+	return "arn:aws:iam::" + s.cfg.ARNs.Account + ":role/" + strings.TrimPrefix(name, "/")
+}
 
 func (s *Server) roleARN(role store.Role) string {
 	return "arn:aws:iam::" + s.cfg.ARNs.Account + ":role" + role.Path + role.Name
