@@ -110,11 +110,13 @@ func startSession(env *environment, a arguments) int {
 		Size: term.Size, Resized: term.Changes(ctx), Keys: keys,
 		Dial:     client.Dialer{HTTP: httpClient}.Dial,
 		Resume:   service.Resume,
+		DataKey:  service.GenerateDataKey,
 		Language: language,
 	}
 	if interactive {
 		options.Terminal = term
 	}
+	a.session.Target = a.request.Target
 	err = runBounded(ctx, a.session, options)
 	term.Restore() // before the words, and also when the run is stuck
 	var signalled *caught

@@ -116,7 +116,6 @@ func TestConformance31UnparseableTaskIsReported(t *testing.T) {
 		{"not JSON", shell(`{`), "outer-0123", ""},
 		{"content no text", []byte(`{"Content":{},"TaskId":"outer-7"}`), "outer-7", ""},
 		{"session type", shell(`{"SessionId":"a-3","DocumentContent":{"schemaVersion":"1.0","sessionType":"Telepathy"}}`), "a-3", "Telepathy"},
-		{"encryption", shell(`{"SessionId":"a-4","DocumentContent":{"schemaVersion":"1.0","sessionType":"Standard_Stream","inputs":{"kmsKeyId":"k"}}}`), "a-4", "encryption"},
 		{"run as", shell(`{"SessionId":"a-5","DocumentContent":{"schemaVersion":"1.0","sessionType":"Standard_Stream","inputs":{"runAsEnabled":"true","runAsDefaultUser":"nobody-else"}}}`), "a-5", "nobody-else"},
 	} {
 		c.send(t, message.Message{Type: message.TypeInteractiveShell, Payload: bad.payload})

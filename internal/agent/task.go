@@ -122,9 +122,6 @@ func checkTask(task message.SessionTask, account platform.Account) error {
 	if doc.SessionType != message.SessionTypeStandardStream {
 		return sentence("Session type %s is not supported by this version of %s. Please update the agent.", doc.SessionType, agentName)
 	}
-	if doc.Inputs.KMSKeyID != "" {
-		return sentence("The session document asks for encryption with a KMS key, which this version of %s does not support. Please update the agent.", agentName)
-	}
 	if doc.Inputs.RunAsEnabled {
 		user := task.RunAsUser
 		if strings.TrimSpace(user) == "" {

@@ -84,6 +84,14 @@ func runSession(ctx context.Context, spec workerSpec, logger *slog.Logger) outco
 		endLink()
 		<-linkDone
 	}
+	if keyID := spec.Task.DocumentContent.Inputs.KMSKeyID; keyID != "" {
+		if err := w.encrypt(ctx, keyID); err != nil {
+			said := w.link.finish()
+			closeLink()
+			<-said
+			return w.notEncrypted(err, linkErr)
+		}
+	}
 	if w.proc, err = startShell(id); err != nil {
 		closeLink()
 		logger.Error("shell not started", "error", err)
@@ -102,6 +110,9 @@ func runSession(ctx context.Context, spec workerSpec, logger *slog.Logger) outco
 	logger.Info("session closed", "reason", err)
 	if w.link.never() && errors.Is(err, linkErr) {
 		return outcome{Status: message.StatusFailed, Output: "Setting up data channel with id " + id + " failed: " + err.Error()}
+	}
+	if errors.Is(err, datachannel.ErrDecrypt) {
+		return failed(errGarbled)
 	}
 	return outcome{Status: message.StatusSuccess}
 }
@@ -179,6 +190,9 @@ func (w *worker) pump(ctx context.Context) {
 func (w *worker) receive(ctx context.Context) {
 	for {
 		in, err := w.ch.Receive(ctx)
+		if errors.Is(err, datachannel.ErrDecrypt) {
+			w.end(err)
+		}
 		if err != nil {
 			return
 		}

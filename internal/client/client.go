@@ -29,6 +29,9 @@ type Session struct {
 	ID        string
 	Token     string
 	StreamURL string
+	// Target is the node as StartSession was asked for it. Sessions that are encrypted
+	// need it: the data key is bound to it.
+	Target string
 }
 
 // LogValue leaves the token out of logs.
@@ -80,6 +83,9 @@ type Options struct {
 	Dial func(ctx context.Context, streamURL string, open []byte) (Conn, error)
 	// Resume asks for a new token after a lost connection (see [Service]).
 	Resume func(ctx context.Context, sessionID string) (*ssm.ResumeSessionOutput, error)
+	// DataKey has a data key made for a session that is to be encrypted (see
+	// [Service]). Nil refuses such sessions.
+	DataKey func(ctx context.Context, keyID string, encryptionContext map[string]string) (key datachannel.DataKey, sealed []byte, err error)
 
 	// Language of notices and of what [Explain] says.
 	Language Language
@@ -114,6 +120,14 @@ type RefusedError struct{ Err error }
 func (e *RefusedError) Error() string { return fmt.Sprintf("resume session: %v", e.Err) }
 
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// EncryptionError says that the session could not be encrypted, or that what came is
+// not what the node sealed. Nothing went in clear instead.
+type EncryptionError struct{ Err error }
+
+func (e *EncryptionError) Error() string { return e.Err.Error() }
+
+func (e *EncryptionError) Unwrap() error { return e.Err }
 
 // UnsupportedError says that the session needs something this client does not do.
 type UnsupportedError struct{ What string }

@@ -19,10 +19,12 @@ const refusalPatience = 2 * time.Second
 // begin finds out what kind of session this is, by the handshake or by the first
 // message where there is none, and starts what handles it.
 func (r *run) begin(ctx context.Context) error {
-	handshake, first, err := r.channel.AnswerHandshake(ctx)
+	handshake, first, err := r.channel.AnswerHandshake(ctx, r.dataKey)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, datachannel.ErrClosed):
 		return nil // the session ended before it began
+	case errors.Is(err, datachannel.ErrEncryption):
+		return &EncryptionError{Err: err}
 	case errors.Is(err, datachannel.ErrHandshake):
 		return &UnsupportedError{What: err.Error()}
 	case err != nil:

@@ -109,6 +109,9 @@ func (r *run) receive(ctx context.Context) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if errors.Is(err, datachannel.ErrDecrypt) {
+			return &EncryptionError{Err: err}
+		}
 		if err != nil {
 			return fmt.Errorf("receive: %w", err)
 		}

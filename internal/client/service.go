@@ -36,8 +36,9 @@ type Service struct {
 	endpoint, region, profile string
 	http                      *http.Client
 
-	mu          sync.Mutex // guards the following field
+	mu          sync.Mutex // guards the following fields
 	credentials aws.CredentialsProvider
+	keyService  string // endpoint of KMS, once credentials are there
 }
 
 // NewService makes a client of the service at endpoint, an https URL.
@@ -58,15 +59,19 @@ func (s *Service) Terminate(ctx context.Context, sessionID string) error {
 }
 
 func (s *Service) call(ctx context.Context, target string, in, out any) error {
-	credentials, err := s.retrieve(ctx)
+	credentials, _, err := s.retrieve(ctx)
 	if err != nil {
 		return err
 	}
+	return s.callAt(ctx, s.endpoint, signingName, credentials, target, in, out)
+}
+
+func (s *Service) callAt(ctx context.Context, endpoint, service string, credentials sigv4.Credentials, target string, in, out any) error {
 	client := awsapi.Client{
-		Endpoint: s.endpoint,
+		Endpoint: endpoint,
 		HTTP:     s.http,
 		Sign: func(r *http.Request, body []byte) error {
-			sigv4.Sign(r, sigv4.Hash(body), credentials, s.region, signingName, time.Now())
+			sigv4.Sign(r, sigv4.Hash(body), credentials, s.region, service, time.Now())
 			return nil
 		},
 		UserAgent: "session-manager-plugin/" + message.ClientVersion,
@@ -74,9 +79,9 @@ func (s *Service) call(ctx context.Context, target string, in, out any) error {
 	return client.Call(ctx, target, in, out)
 }
 
-// retrieve gives credentials that are good now. The chain may itself call a service,
-// so an end of ctx is not a lack of credentials.
-func (s *Service) retrieve(ctx context.Context) (sigv4.Credentials, error) {
+// retrieve gives credentials that are good now, and where KMS is. The chain may itself
+// call a service, so an end of ctx is not a lack of credentials.
+func (s *Service) retrieve(ctx context.Context) (_ sigv4.Credentials, keyService string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.credentials == nil {
@@ -85,22 +90,22 @@ func (s *Service) retrieve(ctx context.Context) (sigv4.Credentials, error) {
 			config.WithSharedConfigProfile(s.profile),
 			config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 		if err != nil {
-			return sigv4.Credentials{}, &CredentialsError{Err: err}
+			return sigv4.Credentials{}, "", &CredentialsError{Err: err}
 		}
-		s.credentials = cfg.Credentials
+		s.credentials, s.keyService = cfg.Credentials, s.findKeyService(ctx, cfg)
 	}
 	c, err := s.credentials.Retrieve(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return sigv4.Credentials{}, fmt.Errorf("get credentials: %w", errors.Join(ctx.Err(), err))
+		return sigv4.Credentials{}, "", fmt.Errorf("get credentials: %w", errors.Join(ctx.Err(), err))
 	case err != nil:
-		return sigv4.Credentials{}, &CredentialsError{Err: err}
+		return sigv4.Credentials{}, "", &CredentialsError{Err: err}
 	}
 	return sigv4.Credentials{
 		AccessKeyID:     c.AccessKeyID,
 		SecretAccessKey: c.SecretAccessKey,
 		SessionToken:    c.SessionToken,
-	}, nil
+	}, s.keyService, nil
 }
 
 // ProfileBundle is the file of certificate authorities that a profile of the AWS

@@ -243,7 +243,6 @@ func TestConformance22NothingBeforeHandshakeComplete(t *testing.T) {
 func TestUnsupportedSessionsAreRefusedInWords(t *testing.T) {
 	for _, c := range []struct{ name, action, want string }{
 		{"unknown type", `{"ActionType":"SessionType","ActionParameters":{"SessionType":"Telepathy"}}`, "Telepathy"},
-		{"encryption", `{"ActionType":"KMSEncryption","ActionParameters":{"KMSKeyId":"k"}},` + shellAction, "KMSEncryption"},
 		{"unknown action", `{"ActionType":"Dance"}`, "Dance"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

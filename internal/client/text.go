@@ -39,6 +39,7 @@ type texts struct {
 	lost, lostHint, again              string
 	refused, gaveUp, abandoned, hangUp string
 	notConnected, unsupported          string
+	notEncrypted                       string
 }
 
 var languages = [...]texts{
@@ -51,6 +52,7 @@ var languages = [...]texts{
 		abandoned:    "Given up while the connection was lost.",
 		hangUp:       "The terminal is gone; the session stays until its idle time-out.",
 		notConnected: "The session could not be opened: %v. Check that the server can be reached from here.",
+		notEncrypted: "The session document asks for encryption, which failed (%v). Nothing was sent unencrypted.",
 		unsupported:  "This session needs something that this program does not support: %s.",
 	},
 	Japanese: {
@@ -62,6 +64,7 @@ var languages = [...]texts{
 		abandoned:    "切断中に中止しました。",
 		hangUp:       "端末がなくなりました。セッションはアイドルタイムアウトまで残ります。",
 		notConnected: "セッションを開けませんでした: %v。ここからサーバーに到達できるか確認してください。",
+		notEncrypted: "セッションドキュメントが求める暗号化に失敗しました (%v)。暗号化されていないデータは送信していません。",
 		unsupported:  "このプログラムが対応していない機能を必要とするセッションです: %s",
 	},
 }
@@ -71,11 +74,14 @@ func Explain(language Language, err error) string {
 	t := languages[language]
 	var refused *RefusedError
 	var unsupported *UnsupportedError
+	var encryption *EncryptionError
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Sprintf(t.refused, refused.Err)
 	case errors.As(err, &unsupported):
 		return fmt.Sprintf(t.unsupported, unsupported.What)
+	case errors.As(err, &encryption):
+		return fmt.Sprintf(t.notEncrypted, encryption.Err)
 	case errors.Is(err, ErrGaveUp):
 		return fmt.Sprintf(t.gaveUp, reconnectPatience.Truncate(time.Minute), err)
 	case errors.Is(err, ErrAbandoned):

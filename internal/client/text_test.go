@@ -34,6 +34,7 @@ func TestEveryEndIsExplainedInEveryLanguage(t *testing.T) {
 	for _, err := range []error{
 		fmt.Errorf("%w: unreachable", ErrNotConnected), fmt.Errorf("%w: unreachable", ErrGaveUp), ErrAbandoned,
 		fmt.Errorf("%w: EOF", ErrHangUp), &RefusedError{Err: errors.New("denied")}, &UnsupportedError{What: "magic"},
+		&EncryptionError{Err: errors.New("disabled")},
 		errors.New("anything else"),
 	} {
 		for language := range languages {

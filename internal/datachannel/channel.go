@@ -64,10 +64,12 @@ type Channel struct {
 	wake    chan struct{} // 1: the writer may have work
 	arrived chan struct{} // 1: Receive may have a message
 	resume  chan struct{} // 1: the reader may go on
+	opened  chan struct{} // closed by the first Serve
 
 	mu       sync.Mutex // guards what follows
 	out      outbox
 	in       inbox
+	crypt    encryption
 	acks     []ack
 	states   []state
 	alarm    time.Time               // when the sleeping writer looks again by itself
@@ -100,6 +102,7 @@ func New(cfg Config) *Channel {
 		wake:     make(chan struct{}, 1),
 		arrived:  make(chan struct{}, 1),
 		resume:   make(chan struct{}, 1),
+		opened:   make(chan struct{}),
 		progress: make(chan struct{}),
 	}
 	window := agentWindow
@@ -156,6 +159,11 @@ func (c *Channel) attach(stop context.CancelCauseFunc) error {
 		return errors.New("data channel already serves a connection")
 	}
 	c.stop = stop
+	select {
+	case <-c.opened:
+	default:
+		close(c.opened)
+	}
 	c.out.connected()
 	return nil
 }
@@ -196,7 +204,8 @@ func (c *Channel) isClosed() bool {
 // Send numbers a payload, stores it and sets it on its way. It waits while the
 // window is full, also while there is no connection. It copies payload; an
 // empty one is not sent, as the stock peers cannot carry it. Concurrent calls
-// get unique numbers without gaps, in no particular order.
+// get unique numbers without gaps, in no particular order. In an encrypted session
+// data is sealed first, see [Channel.RequestHandshake].
 func (c *Channel) Send(ctx context.Context, t message.PayloadType, payload []byte) error {
 	return c.send(ctx, t, payload, 0)
 }
@@ -210,6 +219,10 @@ func (c *Channel) SendNotice(ctx context.Context, payload []byte) error {
 func (c *Channel) send(ctx context.Context, t message.PayloadType, payload []byte, flags uint64) error {
 	if len(payload) == 0 {
 		return nil
+	}
+	payload, err := c.sealOutgoing(t, payload)
+	if err != nil {
+		return fmt.Errorf("send %s: %w", t, err)
 	}
 	c.mu.Lock()
 	buf := c.out.free.get(message.HeaderSize + len(payload))
@@ -310,7 +323,9 @@ func (c *Channel) Control() <-chan message.Message { return c.controls }
 
 // Receive returns the next stream message in order. The consumer calls Done on
 // it when it is processed. Types that package message does not know are
-// acknowledged and left out. After Close it returns what is left, then [io.EOF].
+// acknowledged and left out. After Close it returns what is left, then [io.EOF]. In
+// an encrypted session data comes opened; [ErrDecrypt] says that it could not be, and
+// is a reason to end the session: the message is not acknowledged.
 func (c *Channel) Receive(ctx context.Context) (*Inbound, error) {
 	for {
 		closed := c.isClosed() // before looking, or a last message could slip between
@@ -318,6 +333,9 @@ func (c *Channel) Receive(ctx context.Context) (*Inbound, error) {
 		in := c.in.take()
 		c.mu.Unlock()
 		if in != nil {
+			if err := c.openIncoming(in); err != nil {
+				return nil, err
+			}
 			return in, nil
 		}
 		if closed {

@@ -165,7 +165,7 @@ func TestConformance21HandshakeIsAnsweredOnce(t *testing.T) {
 		}
 		answered := make(chan result, 1)
 		go func() {
-			hs, first, err := c.AnswerHandshake(t.Context())
+			hs, first, err := c.AnswerHandshake(t.Context(), nil)
 			answered <- result{hs, first, err}
 		}()
 		p.send(message.Message{Type: p.out, PayloadType: message.PayloadHandshakeRequest, Payload: []byte(
@@ -197,7 +197,7 @@ func TestConformance22HandshakeMayBeSkipped(t *testing.T) {
 		c := New(Config{Role: Client})
 		p, hangUp := serve(t, c)
 		p.data(0, "$ ")
-		hs, first, err := c.AnswerHandshake(t.Context())
+		hs, first, err := c.AnswerHandshake(t.Context(), nil)
 		if err != nil || !hs.Skipped || first == nil || string(first.Payload) != "$ " {
 			t.Fatalf("handshake %+v, %+v, %v", hs, first, err)
 		}
@@ -221,7 +221,7 @@ func TestHandshakeThatAsksTooMuchIsRefused(t *testing.T) {
 			}
 			p.ack(m)
 		}()
-		if _, _, err := c.AnswerHandshake(t.Context()); !errors.Is(err, ErrHandshake) {
+		if _, _, err := c.AnswerHandshake(t.Context(), nil); !errors.Is(err, ErrHandshake) {
 			t.Errorf("answer: %v, want %v", err, ErrHandshake)
 		}
 		hangUp()

@@ -48,6 +48,11 @@
 // that is blocked on one side must not hold back the other. State is in outbox
 // and inbox, plain structs under one mutex that is never held while writing.
 //
-// Encryption of a session sits above: it seals a payload before Send and opens
-// it after Receive, so frames, digests and resends are those of sealed bytes.
+// # Encryption
+//
+// The handshake may agree on a data key (protocol.md §7). From then on Send seals
+// data before it is numbered and Receive opens it when it is handed out, so frames,
+// digests and resends are those of sealed bytes; nothing below knows of it. A
+// session that wants encryption sends no data without: a handshake that fails ends
+// it. Keys come from the caller, who asks KMS; they are wiped when the cipher is made.
 package datachannel

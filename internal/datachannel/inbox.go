@@ -13,10 +13,11 @@ type Inbound struct {
 	Payload     []byte // valid until Done
 	Sequence    int64
 
-	id    message.ID
-	c     *Channel
-	acked bool // on arrival, because it came early
-	done  bool
+	id       message.ID
+	c        *Channel
+	acked    bool // on arrival, because it came early
+	done     bool
+	overhead int // bytes by which Payload was longer when it arrived sealed
 }
 
 // Done says that the message has been processed: its bytes are in the terminal
@@ -110,7 +111,7 @@ func (b *inbox) finish(in *Inbound) (ack bool) {
 	}
 	in.done = true
 	b.ready--
-	b.readyBytes -= len(in.Payload)
+	b.readyBytes -= len(in.Payload) + in.overhead
 	b.ring.remove(in.Sequence, b.expected)
 	return !in.acked
 }

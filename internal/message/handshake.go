@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,41 @@ type SessionTypeParameters struct {
 type KMSEncryptionParameters struct {
 	KMSKeyId  string
 	Challenge string `json:",omitempty"` // base64 of 16 random bytes; used as text
+}
+
+// KMSEncryptionResult is the ActionResult of [ActionKMSEncryption].
+type KMSEncryptionResult struct {
+	KMSCipherTextKey  []byte // the data key as KMS sealed it
+	KMSCipherTextHash []byte // null: the stock peers neither set nor read it
+	// ChallengeAcknowledgement says that the data key is bound to the request's
+	// Challenge by the encryption context [ContextRandomChallenge].
+	ChallengeAcknowledgement bool `json:",omitempty"`
+}
+
+// Names in the encryption context that binds a data key to its session.
+const (
+	ContextSessionID       = "aws:ssm:SessionId"
+	ContextTargetID        = "aws:ssm:TargetId" // node
+	ContextRandomChallenge = "aws:ssm:RandomChallenge"
+)
+
+// EncryptionContext is the context of a session's data key. An empty challenge is
+// left out.
+func EncryptionContext(sessionID, targetID, challenge string) map[string]string {
+	names := map[string]string{ContextSessionID: sessionID, ContextTargetID: targetID}
+	if challenge != "" {
+		names[ContextRandomChallenge] = challenge
+	}
+	return names
+}
+
+// EncryptionChallenge is the payload of [PayloadEncChallengeRequest] and of
+// [PayloadEncChallengeResponse]: the same random text, sealed by its sender.
+type EncryptionChallenge struct{ Challenge []byte }
+
+// ParseEncryptionChallenge reads either payload.
+func ParseEncryptionChallenge(payload []byte) (EncryptionChallenge, error) {
+	return parseJSON[EncryptionChallenge]("encryption challenge", payload)
 }
 
 // HandshakeResponse is the payload of [PayloadHandshakeResponse]. A client sends
@@ -94,6 +130,12 @@ func ParseHandshakeComplete(payload []byte) (HandshakeComplete, error) {
 	return parseJSON[HandshakeComplete]("handshake complete", payload)
 }
 
+// Add appends an action. parameters are those of its type.
+func (r *HandshakeRequest) Add(actionType string, parameters any) {
+	r.RequestedClientActions = append(r.RequestedClientActions,
+		RequestedClientAction{ActionType: actionType, ActionParameters: Marshal(parameters)})
+}
+
 // SessionType returns the parameters of the request's SessionType action.
 func (r HandshakeRequest) SessionType() (SessionTypeParameters, error) {
 	for _, a := range r.RequestedClientActions {
@@ -104,26 +146,51 @@ func (r HandshakeRequest) SessionType() (SessionTypeParameters, error) {
 	return SessionTypeParameters{}, fmt.Errorf("handshake request has no %s action", ActionSessionType)
 }
 
-// NewHandshakeResponse answers the actions that need nothing but a yes: the
-// session types. Every other action is answered as unsupported, and the agent
-// then ends the session with that text.
-func NewHandshakeResponse(req HandshakeRequest) HandshakeResponse {
+// maxActionError bounds an error's text in a response, in bytes: some are other
+// programs' words.
+const maxActionError = 1000
+
+// NewHandshakeResponse answers a request: yes to the session types there are, and to
+// encryption what encrypt gives; nil means that it is not supported. Every other
+// action is answered as unsupported, and the agent then ends the session with that
+// text.
+func NewHandshakeResponse(req HandshakeRequest, encrypt func(KMSEncryptionParameters) (KMSEncryptionResult, error)) HandshakeResponse {
 	resp := HandshakeResponse{ClientVersion: ClientVersion, ProcessedClientActions: []ProcessedClientAction{}}
 	for _, a := range req.RequestedClientActions {
 		done := ProcessedClientAction{ActionType: a.ActionType, ActionStatus: ActionSuccess}
-		if a.ActionType != ActionSessionType {
+		var err error
+		switch {
+		case a.ActionType == ActionSessionType:
+			err = checkSessionType(a.ActionParameters)
+		case a.ActionType == ActionKMSEncryption && encrypt != nil:
+			done.ActionResult, err = encryptionResult(a.ActionParameters, encrypt)
+		default:
 			done.ActionStatus = ActionUnsupported
 			done.Error = fmt.Sprintf("Unsupported action %s", a.ActionType)
-		} else if err := checkSessionType(a.ActionParameters); err != nil {
+		}
+		if err != nil {
 			done.ActionStatus = ActionFailed
 			done.Error = fmt.Sprintf("Failed to process action %s: %s", a.ActionType, err)
 		}
 		if done.Error != "" {
+			done.Error = strings.ToValidUTF8(done.Error[:min(len(done.Error), maxActionError)], "")
 			resp.Errors = append(resp.Errors, done.Error)
 		}
 		resp.ProcessedClientActions = append(resp.ProcessedClientActions, done)
 	}
 	return resp
+}
+
+func encryptionResult(parameters json.RawMessage, encrypt func(KMSEncryptionParameters) (KMSEncryptionResult, error)) (json.RawMessage, error) {
+	p, err := parseJSON[KMSEncryptionParameters]("encryption action", parameters)
+	if err != nil {
+		return nil, err
+	}
+	result, err := encrypt(p)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(result)
 }
 
 func checkSessionType(parameters json.RawMessage) error {

@@ -13,7 +13,7 @@ func TestConformance21SessionTypeIsAnsweredWithSuccessAndNoResult(t *testing.T) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := string(Marshal(NewHandshakeResponse(req)))
+		got := string(Marshal(NewHandshakeResponse(req, nil)))
 		want := `{"ClientVersion":"1.3.0.0","ProcessedClientActions":[{"ActionType":"SessionType","ActionStatus":1,"ActionResult":null,"Error":""}],"Errors":null}`
 		if got != want {
 			t.Errorf("%s\n got %s\nwant %s", sessionType, got, want)
@@ -40,7 +40,7 @@ func TestActionsWeCannotDoAreRefusedInWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp := NewHandshakeResponse(req)
+		resp := NewHandshakeResponse(req, nil)
 		done := resp.ProcessedClientActions[0]
 		if done.ActionStatus != tt.status || !strings.Contains(done.Error, tt.text) {
 			t.Errorf("%s: answered %+v", tt.action, done)
@@ -68,7 +68,7 @@ func FuzzHandshake(f *testing.F) {
 			return
 		}
 		_, _ = req.SessionType()
-		resp := NewHandshakeResponse(req)
+		resp := NewHandshakeResponse(req, nil)
 		if len(resp.ProcessedClientActions) != len(req.RequestedClientActions) {
 			t.Fatalf("%d answers to %d actions", len(resp.ProcessedClientActions), len(req.RequestedClientActions))
 		}

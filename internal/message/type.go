@@ -86,8 +86,8 @@ const (
 	PayloadHandshakeRequest                        // agent to client, [HandshakeRequest]
 	PayloadHandshakeResponse                       // client to agent, [HandshakeResponse]
 	PayloadHandshakeComplete                       // agent to client, [HandshakeComplete]
-	PayloadEncChallengeRequest                     // agent to client
-	PayloadEncChallengeResponse                    // client to agent
+	PayloadEncChallengeRequest                     // agent to client, [EncryptionChallenge]
+	PayloadEncChallengeResponse                    // client to agent, [EncryptionChallenge]
 	PayloadFlag                                    // both ways, four bytes, [Flag]
 	PayloadStdErr                                  // agent to client: bytes
 	PayloadExitCode                                // agent to client, text, [ExitCode]

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"sekisho/internal/datachannel"
+	"sekisho/internal/message"
+	"sekisho/internal/ssm"
+)
+
+const (
+	// keyService is the service that requests to KMS are signed for.
+	keyService = "kms"
+	// decryptAttempts is how often KMS is asked, as by the stock agent.
+	decryptAttempts = 4
+	decryptRetry    = 200 * time.Millisecond
+	// decryptPatience bounds it all. The client waits, and shows nothing.
+	decryptPatience = 15 * time.Second
+)
+
+// errGarbled ends an encrypted session into which somebody put what its client did
+// not seal.
+var errGarbled = sentence("The session was ended: data arrived that its client did not encrypt with the session's key.")
+
+// encrypt agrees with the client on a data key under a KMS key. Nothing of the session
+// may be sent before, and nothing in clear after.
+func (w *worker) encrypt(ctx context.Context, keyID string) error {
+	watchCtx, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { w.watchGateway(watchCtx) })
+	defer watch.Wait()
+	defer stop()
+	version, err := w.ch.RequestHandshake(ctx, datachannel.HandshakeOffer{
+		SessionType: message.SessionTypeParameters{SessionType: message.SessionTypeStandardStream},
+		KMSKeyID:    keyID,
+		OpenDataKey: func(ctx context.Context, sealed []byte, challenge string) (datachannel.DataKey, error) {
+			return w.link.decrypt(ctx, keyID, sealed, challenge)
+		},
+	})
+	if err == nil {
+		w.logger.Info("session encrypted", "kms_key_id", keyID, "client_version", version)
+	}
+	return err
+}
+
+// notEncrypted is how a session ends that could not be encrypted, in words for the user.
+func (w *worker) notEncrypted(err, linkErr error) outcome {
+	w.logger.Warn("session not encrypted", "error", err)
+	switch {
+	case w.link.never() && linkErr != nil && errors.Is(err, linkErr):
+		return outcome{Status: message.StatusFailed, Output: "Setting up data channel with id " + w.id + " failed: " + err.Error()}
+	case errors.Is(err, datachannel.ErrHandshakeTimeout):
+		return failed(sentence("Handshake timed out. Please ensure that you have the latest version of the session manager plugin."))
+	case errors.Is(err, datachannel.ErrHandshake), errors.Is(err, datachannel.ErrEncryption):
+		return failed(sentence("The session document asks for encryption, which failed (%v).%s", err, keyHint(err)))
+	}
+	return outcome{Status: message.StatusSuccess} // ended from outside
+}
+
+// keyHint says in one sentence what a person can do about KMS's answer to the node.
+func keyHint(err error) string {
+	var e *ssm.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	switch e.Code {
+	case ssm.CodeAccessDenied:
+		return " The node's role needs kms:Decrypt on the key."
+	case "InvalidCiphertextException", "IncorrectKeyException":
+		return " The client's data key is not for this session, this node and this key."
+	case "DisabledException":
+		return " Enable the key, or name another one in the document."
+	}
+	return ""
+}
+
+// decryptInput is the request of kms:Decrypt.
+type decryptInput struct {
+	CiphertextBlob    []byte
+	EncryptionContext map[string]string
+	KeyId             string
+}
+
+// decryptOutput is its answer.
+type decryptOutput struct{ Plaintext []byte }
+
+// decrypt has KMS open a session's data key, with the node's credentials and for this
+// session on this node only. The caller wipes the key.
+func (l *link) decrypt(ctx context.Context, keyID string, sealed []byte, challenge string) (datachannel.DataKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, decryptPatience)
+	defer cancel()
+	in := &decryptInput{
+		CiphertextBlob: sealed, KeyId: keyID,
+		EncryptionContext: message.EncryptionContext(l.session, l.nodeID, challenge),
+	}
+	var out decryptOutput
+	var err error
+	for attempt := range decryptAttempts {
+		if attempt > 0 && !wait(ctx, decryptRetry<<attempt) {
+			break
+		}
+		err = l.creds.use(ctx, func(c Credentials) error {
+			return l.server.call(ctx, "TrentService.Decrypt", in, &out, l.server.sigv4Signer(c, keyService))
+		})
+		if err == nil {
+			return out.Plaintext, nil
+		}
+		if e := (*ssm.Error)(nil); errors.As(err, &e) && e.Status < http.StatusInternalServerError && e.Code != ssm.CodeThrottling {
+			break
+		}
+	}
+	return nil, fmt.Errorf("the node could not open the data key: %w", err)
+}
