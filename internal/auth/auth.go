@@ -44,6 +44,7 @@ type Auth struct {
 
 	standings *cache[*standing]
 	parsed    *cache[*policy.Policy]
+	narrowing *cache[*policy.Policy] // of sessions: apart, for any caller who may assume a role makes as many as it likes
 	touched   touches
 }
 
@@ -71,6 +72,7 @@ func New(cfg Config) (*Auth, error) {
 
 		standings: newCache[*standing](maxStandings),
 		parsed:    newCache[*policy.Policy](maxParsed),
+		narrowing: newCache[*policy.Policy](maxNarrowing),
 	}, nil
 }
 

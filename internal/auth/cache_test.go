@@ -68,3 +68,28 @@ func TestManyCallersDuringChanges(t *testing.T) {
 	close(done)
 	callers.Wait()
 }
+
+// Policies that came with sessions are kept apart from those of identities, and few of
+// them: everybody who may assume a role can make new ones.
+func TestPoliciesOfSessionsDoNotFillTheMemory(t *testing.T) {
+	s := newStage(t)
+	s.give("alice", fullAccess)
+	ask := func(sid int) {
+		t.Helper()
+		p := Principal{Kind: User, UserID: aliceID, Session: &Session{Policies: []string{
+			fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Sid":"s%d","Effect":"Allow","Action":"ssm:*","Resource":"*"}}`, sid),
+		}}}
+		must(t, s.auth.Authorize(WithPrincipal(t.Context(), p), Request{Action: "ssm:StartSession", Resource: instanceA}))
+	}
+	ask(0)
+	before := len(s.auth.parsed.entries)
+	for i := range 3 * maxNarrowing {
+		ask(i)
+	}
+	if n := len(s.auth.narrowing.entries); n > maxNarrowing || n == 0 {
+		t.Errorf("%d policies of sessions are kept", n)
+	}
+	if n := len(s.auth.parsed.entries); n != before {
+		t.Errorf("%d policies of identities are kept, not %d", n, before)
+	}
+}

@@ -24,6 +24,7 @@ type standing struct {
 const (
 	maxStandings = 10_000
 	maxParsed    = 20_000 // policies
+	maxNarrowing = 128    // policies of sessions, each of which may take a megabyte
 )
 
 // userStanding gives the standing of the user with an id, or [store.ErrNotFound].
@@ -143,14 +144,18 @@ func (a *Auth) source(d store.PolicyDocument) (policy.Source, error) {
 func (a *Auth) parse(text string, kind policy.Kind) (*policy.Policy, error) {
 	sum := sha256.Sum256([]byte(text))
 	key := string(rune(kind)) + string(sum[:])
-	if p, ok := a.parsed.get(key, 0); ok {
+	kept := a.parsed
+	if kind == policy.Session {
+		kept = a.narrowing
+	}
+	if p, ok := kept.get(key, 0); ok {
 		return p, nil
 	}
 	p, err := policy.Parse([]byte(text), kind)
 	if err != nil {
 		return nil, err
 	}
-	a.parsed.put(key, 0, p)
+	kept.put(key, 0, p)
 	return p, nil
 }
 

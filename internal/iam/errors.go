@@ -46,6 +46,18 @@ func validation(format string, args ...any) error {
 	return ssm.Errorf(ssm.CodeValidation, format, args...)
 }
 
+// checkLengths refuses a list with a member of more than most characters. Constraint tags
+// say how long a list is, not what is in it.
+func checkLengths(member string, list []string, most int) error {
+	for _, text := range list {
+		if len(text) > most && utf8.RuneCountInString(text) > most {
+			return validation("1 validation error detected: Value at '%s' failed to satisfy constraint: "+
+				"Member must satisfy constraint: [Member must have length less than or equal to %d]", member, most)
+		}
+	}
+	return nil
+}
+
 func isNotFound(err error) bool {
 	// What is invalid to the store is the name of nothing.
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid)

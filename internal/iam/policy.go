@@ -353,6 +353,9 @@ type UntagPolicyInput struct {
 
 // UntagPolicy takes tags from a managed policy; keys it has not are no error.
 func (s *Server) UntagPolicy(ctx context.Context, in *UntagPolicyInput) (*ssm.Empty, error) {
+	if err := checkTagKeys(in.TagKeys); err != nil {
+		return nil, err
+	}
 	if _, err := s.ownPolicy(ctx, "iam:UntagPolicy", in.PolicyARN, tagKeysKeys(in.TagKeys)); err != nil {
 		return nil, err
 	}

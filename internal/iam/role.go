@@ -309,6 +309,9 @@ type UntagRoleInput struct {
 
 // UntagRole takes tags from a role; keys it has not are no error.
 func (s *Server) UntagRole(ctx context.Context, in *UntagRoleInput) (*ssm.Empty, error) {
+	if err := checkTagKeys(in.TagKeys); err != nil {
+		return nil, err
+	}
 	r, err := s.role(ctx, "iam:UntagRole", in.RoleName, tagKeysKeys(in.TagKeys))
 	if err != nil {
 		return nil, err

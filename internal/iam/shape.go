@@ -180,6 +180,12 @@ func checkTags(tags []Tag) error {
 	return nil
 }
 
+// maxTagKey is how long a tag's key may be, in characters.
+const maxTagKey = 128
+
+// checkTagKeys refuses keys that no tag has, before a policy has to look at them.
+func checkTagKeys(tagKeys []string) error { return checkLengths("tagKeys", tagKeys, maxTagKey) }
+
 // tagsPage makes the answer to a list of an entity's tags.
 func (s *Server) tagsPage(operation, name, marker string, maxItems *int, tags []ssm.Tag) (*TagsOutput, error) {
 	p, err := s.page(operation, name, marker, maxItems)

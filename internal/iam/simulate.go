@@ -166,11 +166,19 @@ type simulation struct {
 	input     SimulateCustomPolicyInput
 	request   policy.Request
 	size      int // characters of all policies
+	longest   int // of the texts that policies are held against, in bytes
 }
 
-// simulationWork bounds the work of one page, in characters of policies held against
-// pairs of action and resource. A page may be shorter than it was asked to be.
-const simulationWork = 1 << 24
+const (
+	// simulationWork bounds the work of one page, in characters of policies times
+	// characters of the longest text that is held against them. A page may be shorter
+	// than it was asked to be.
+	simulationWork = 1 << 30
+
+	maxActionName   = 128
+	maxResourceName = 2048
+	maxContextValue = 4096
+)
 
 func (sim *simulation) run(ctx context.Context) (*SimulatePolicyOutput, error) {
 	if err := sim.prepare(); err != nil {
@@ -188,10 +196,16 @@ func (sim *simulation) run(ctx context.Context) (*SimulatePolicyOutput, error) {
 		if service, name, ok := strings.Cut(action, ":"); !ok || service == "" || name == "" || strings.Contains(name, ":") {
 			return nil, fault(codeInvalidInput, "Invalid Action Name: %s", action)
 		}
+		if err := sim.text("actionNames", action, maxActionName); err != nil {
+			return nil, err
+		}
 	}
 	for _, resource := range resources {
 		if resource != everything && (!strings.HasPrefix(resource, "arn:") || strings.Count(resource, ":") < 5) {
 			return nil, fault(codeInvalidInput, "Invalid Resource ARN: %s", resource)
+		}
+		if err := sim.text("resourceArns", resource, maxResourceName); err != nil {
+			return nil, err
 		}
 	}
 	bound := *in
@@ -203,7 +217,7 @@ func (sim *simulation) run(ctx context.Context) (*SimulatePolicyOutput, error) {
 	}
 	first, _ := strconv.Atoi(page.After) // MACed, so a number or empty
 	total := len(in.ActionNames) * len(resources)
-	last := min(total, first+page.Limit, first+max(1, simulationWork/(sim.size+1)))
+	last := min(total, first+page.Limit, first+max(1, simulationWork/((sim.size+1)*(sim.longest+1))))
 	out := &SimulatePolicyOutput{EvaluationResults: make([]EvaluationResult, 0, max(0, last-first)), IsTruncated: last < total}
 	for i := first; i < last; i++ {
 		if err := ctx.Err(); err != nil {
@@ -215,6 +229,12 @@ func (sim *simulation) run(ctx context.Context) (*SimulatePolicyOutput, error) {
 		out.Marker, err = sim.marker(sim.operation, parameters, strconv.Itoa(last))
 	}
 	return out, err
+}
+
+// text refuses a text that is too long: the work of a decision grows with it.
+func (sim *simulation) text(member, text string, most int) error {
+	sim.longest = max(sim.longest, len(text))
+	return checkLengths(member, []string{text}, most)
 }
 
 // prepare reads the policies and the context of the request.
@@ -250,6 +270,13 @@ func (sim *simulation) prepare() error {
 		}
 		if in.CallerARN != r.Principal.ARN {
 			r.Principal = policy.Principal{Type: policy.User, AccountID: parts[1], ARN: in.CallerARN, UserName: parts[4]}
+		}
+	}
+	for _, entry := range in.ContextEntries {
+		for _, value := range entry.ContextKeyValues {
+			if err := sim.text("contextKeyValues", value, maxContextValue); err != nil {
+				return err
+			}
 		}
 	}
 	r.Context = sim.context()

@@ -186,6 +186,9 @@ type UntagUserInput struct {
 
 // UntagUser takes tags from a user; keys it has not are no error.
 func (s *Server) UntagUser(ctx context.Context, in *UntagUserInput) (*ssm.Empty, error) {
+	if err := checkTagKeys(in.TagKeys); err != nil {
+		return nil, err
+	}
 	u, err := s.user(ctx, "iam:UntagUser", in.UserName, tagKeysKeys(in.TagKeys))
 	if err != nil {
 		return nil, err
