@@ -43,6 +43,9 @@ type pattern struct {
 	pieces []piece
 	shape  shape
 	vars   bool // pieces has variables
+	// probe is the first character of text, or the last one for the shape suffix. With many policies reading
+	// memory is the cost, and most texts differ here already: then text itself is not read.
+	probe byte
 }
 
 // patternRules says what is special in a text.
@@ -104,6 +107,12 @@ func compilePattern(text string, rules patternRules) (pattern, error) {
 	default:
 		p.shape, p.pieces = complex, pieces
 	}
+	if n := len(p.text); n > 0 {
+		p.probe = p.text[0]
+		if p.shape == suffix {
+			p.probe = p.text[n-1]
+		}
+	}
 	return p, nil
 }
 
@@ -159,11 +168,12 @@ const maxInlineVariables = 8
 func (p *pattern) match(e *evaluation, text string) bool {
 	switch p.shape {
 	case exact:
-		return text == p.text
+		return len(text) == len(p.text) && (len(text) == 0 || text[0] == p.probe && text == p.text)
 	case prefix:
-		return strings.HasPrefix(text, p.text)
+		return len(text) >= len(p.text) && (len(p.text) == 0 || text[0] == p.probe && text[:len(p.text)] == p.text)
 	case suffix:
-		return strings.HasSuffix(text, p.text)
+		n := len(text)
+		return n >= len(p.text) && (len(p.text) == 0 || text[n-1] == p.probe && text[n-len(p.text):] == p.text)
 	case anything:
 		return true
 	}
