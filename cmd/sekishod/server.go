@@ -65,15 +65,17 @@ type server struct {
 	arns   ssm.ARNs
 	logger *slog.Logger
 
-	store    *store.Store
-	fabric   *fabric.Fabric
-	auth     *auth.Auth
-	trail    *trail.Recorder
-	kms      *kms.Server
-	control  *control.Server
-	gateway  *gateway.Gateway
-	http     *http.Server
-	listener net.Listener
+	store  *store.Store
+	fabric *fabric.Fabric
+	auth   *auth.Auth
+	trail  *trail.Recorder
+	kms    *kms.Server
+	// operations are those of all services.
+	operations []awsapi.Operation
+	control    *control.Server
+	gateway    *gateway.Gateway
+	http       *http.Server
+	listener   net.Listener
 
 	cancel     context.CancelCauseFunc // ends background
 	background sync.WaitGroup
@@ -197,12 +199,11 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operations, err := s.operations()
-	if err != nil {
+	if err := s.addServices(); err != nil {
 		return nil, err
 	}
 	api, err := awsapi.New(awsapi.Config{
-		Operations:   operations,
+		Operations:   s.operations,
 		Authenticate: s.authenticate,
 		Observe:      s.observe,
 		Logger:       s.logger,
@@ -217,22 +218,23 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	return routes{gateway: s.gateway, api: api, console: pages}, nil
 }
 
-// operations are those of all services.
-func (s *server) operations() ([]awsapi.Operation, error) {
+// addServices makes the services and gathers their operations.
+func (s *server) addServices() error {
 	identities, err := iam.New(iam.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tokens, err := sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.kms, err = kms.New(kms.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
-		s.trail.Operations(), s.kms.Operations()), nil
+	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
+		s.trail.Operations(), s.kms.Operations())
+	return nil
 }
 
 // authenticate puts the caller of an API request into its context.

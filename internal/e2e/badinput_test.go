@@ -121,8 +121,8 @@ func TestBadInput(t *testing.T) {
 		d := d.in(t)
 		d.refusedBy(c, "The operation SendCommand exists at AWS but is not implemented by this server.",
 			"ssm", "send-command", "--document-name", "AWS-RunShellScript", "--targets", "Key=InstanceIds,Values="+node)
-		d.refusedBy(c, "The operation GetSessionToken exists at AWS but is not implemented by this server.",
-			"sts", "get-session-token")
+		d.refusedBy(c, "The operation GetFederationToken exists at AWS but is not implemented by this server.",
+			"sts", "get-federation-token", "--name", "alice")
 		d.refusedBy(c, "1 validation error detected: Value '500' at 'maxResults' failed to satisfy constraint: "+
 			"Member must have value less than or equal to 200", "ssm", "describe-sessions", "--state", "Active", "--max-results", "500")
 		d.refusedBy(c, "2 validation errors detected: ", "ssm", "describe-sessions", "--state", "Sleeping", "--max-results", "500")
