@@ -100,6 +100,24 @@ func dictionary() map[string]entry {
 	for _, op := range []string{"GenerateDataKey", "GenerateDataKeyWithoutPlaintext"} {
 		all["kms "+op] = one("kms:"+op, key, `{"KeyId":"KEY","KeySpec":"AES_256"}`)
 	}
+	const document = "arn:aws:ssm:REGION:ACCOUNT:document/paper"
+	for op, input := range map[string]string{
+		"CreateDocument":               `{"Name":"paper","DocumentType":"Session","Content":"{\"schemaVersion\":\"1.0\",\"sessionType\":\"Standard_Stream\",\"inputs\":{}}"}`,
+		"GetDocument":                  `{"Name":"paper"}`,
+		"DescribeDocument":             `{"Name":"paper"}`,
+		"UpdateDocument":               `{"Name":"paper","Content":"{\"schemaVersion\":\"1.0\",\"sessionType\":\"Standard_Stream\",\"inputs\":{}}"}`,
+		"UpdateDocumentDefaultVersion": `{"Name":"paper","DocumentVersion":"1"}`,
+		"DeleteDocument":               `{"Name":"paper"}`,
+		"ListDocumentVersions":         `{"Name":"paper"}`,
+		"DescribeDocumentPermission":   `{"Name":"paper","PermissionType":"Share"}`,
+		"ModifyDocumentPermission":     `{"Name":"paper","PermissionType":"Share","AccountIdsToAdd":["111122223333"]}`,
+		"AddTagsToResource":            `{"ResourceType":"Document","ResourceId":"paper","Tags":[{"Key":"k","Value":"v"}]}`,
+		"RemoveTagsFromResource":       `{"ResourceType":"Document","ResourceId":"paper","TagKeys":["k"]}`,
+		"ListTagsForResource":          `{"ResourceType":"Document","ResourceId":"paper"}`,
+	} {
+		all["ssm "+op] = one("ssm:"+op, document, input)
+	}
+	all["ssm ListDocuments"] = one("ssm:ListDocuments", "*", `{}`)
 	for resource, operations := range identityOperations {
 		if resource != "*" {
 			resource = "arn:aws:iam::ACCOUNT:" + resource

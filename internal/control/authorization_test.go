@@ -33,6 +33,9 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 	activation, err := w.server.CreateActivation(w.as("alice"), &ssm.CreateActivationInput{IamRole: "NodeRole"})
 	must(t, err)
 
+	_, err = w.server.CreateDocument(w.as("alice"), &ssm.CreateDocumentInput{
+		Name: "theirs", DocumentType: "Session", Content: `{"schemaVersion":"1.0","sessionType":"Standard_Stream","inputs":{}}`})
+	must(t, err)
 	inputs := map[string]string{
 		"ssm:CreateActivation":            `{"IamRole":"NodeRole"}`,
 		"ssm:DescribeActivations":         `{}`,
@@ -50,6 +53,20 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 		"ssm:ListAssociations":            `{}`,
 		"ec2messages:GetMessages":         `{"Destination":"` + node + `"}`,
 		"sekisho:EndUnauthorizedSessions": `{}`,
+
+		"ssm:CreateDocument":               `{"Name":"new","DocumentType":"Session","Content":"{\"schemaVersion\":\"1.0\",\"sessionType\":\"Standard_Stream\",\"inputs\":{}}"}`,
+		"ssm:GetDocument":                  `{"Name":"theirs"}`,
+		"ssm:DescribeDocument":             `{"Name":"theirs"}`,
+		"ssm:UpdateDocument":               `{"Name":"theirs","Content":"{\"schemaVersion\":\"1.0\",\"sessionType\":\"Standard_Stream\",\"inputs\":{},\"description\":\"x\"}"}`,
+		"ssm:UpdateDocumentDefaultVersion": `{"Name":"theirs","DocumentVersion":"1"}`,
+		"ssm:DeleteDocument":               `{"Name":"theirs"}`,
+		"ssm:ListDocuments":                `{}`,
+		"ssm:ListDocumentVersions":         `{"Name":"theirs"}`,
+		"ssm:DescribeDocumentPermission":   `{"Name":"theirs","PermissionType":"Share"}`,
+		"ssm:ModifyDocumentPermission":     `{"Name":"theirs","PermissionType":"Share","AccountIdsToAdd":["111122223333"]}`,
+		"ssm:AddTagsToResource":            `{"ResourceType":"ManagedInstance","ResourceId":"` + node + `","Tags":[{"Key":"k","Value":"v"}]}`,
+		"ssm:RemoveTagsFromResource":       `{"ResourceType":"Document","ResourceId":"theirs","TagKeys":["k"]}`,
+		"ssm:ListTagsForResource":          `{"ResourceType":"Document","ResourceId":"theirs"}`,
 	}
 	targets := make(map[string]string)
 	for _, s := range awsapi.Services() {

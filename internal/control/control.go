@@ -52,6 +52,10 @@ type Config struct {
 	HistoryLife   time.Duration // how long an ended session is listed; zero means 30 days (api.md §6.1)
 	FabricTimeout time.Duration // how long to wait for a gateway's answer; zero means 5 s
 
+	// MaxDocuments bounds the documents of the account; zero means 500, as at AWS
+	// (api.md §9.1).
+	MaxDocuments int
+
 	// MaxSessionsPerNode bounds the live sessions of one node; zero means 1000, the
 	// number of session workers that a stock agent runs at the most.
 	MaxSessionsPerNode int
@@ -101,6 +105,7 @@ func New(cfg Config) (*Server, error) {
 	setDefault(&cfg.PollHold, 15*time.Second)
 	setDefault(&cfg.HistoryLife, 30*24*time.Hour)
 	setDefault(&cfg.FabricTimeout, 5*time.Second)
+	setDefault(&cfg.MaxDocuments, 500)
 	setDefault(&cfg.MaxSessionsPerNode, 1000)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -148,6 +153,19 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("ssm", "TerminateSession", s.TerminateSession),
 		awsapi.Op("ssm", "DescribeSessions", s.DescribeSessions),
 		awsapi.Op("ssm", "GetConnectionStatus", s.GetConnectionStatus),
+		awsapi.Op("ssm", "CreateDocument", s.CreateDocument),
+		awsapi.Op("ssm", "GetDocument", s.GetDocument),
+		awsapi.Op("ssm", "DescribeDocument", s.DescribeDocument),
+		awsapi.Op("ssm", "UpdateDocument", s.UpdateDocument),
+		awsapi.Op("ssm", "UpdateDocumentDefaultVersion", s.UpdateDocumentDefaultVersion),
+		awsapi.Op("ssm", "DeleteDocument", s.DeleteDocument),
+		awsapi.Op("ssm", "ListDocuments", s.ListDocuments),
+		awsapi.Op("ssm", "ListDocumentVersions", s.ListDocumentVersions),
+		awsapi.Op("ssm", "DescribeDocumentPermission", s.DescribeDocumentPermission),
+		awsapi.Op("ssm", "ModifyDocumentPermission", s.ModifyDocumentPermission),
+		awsapi.Op("ssm", "AddTagsToResource", s.AddTagsToResource),
+		awsapi.Op("ssm", "RemoveTagsFromResource", s.RemoveTagsFromResource),
+		awsapi.Op("ssm", "ListTagsForResource", s.ListTagsForResource),
 		awsapi.Op("ssm", "ListInstanceAssociations", s.ListInstanceAssociations),
 		awsapi.Op("ssm", "ListAssociations", s.ListAssociations),
 		awsapi.Op("ec2messages", "GetMessages", s.GetMessages),

@@ -98,9 +98,13 @@ func (s *Server) mayStillRun(ctx context.Context, x *store.Session) (allowed boo
 	if err != nil {
 		return false, "", err
 	}
-	onTarget, onDocument := s.startRequests(x.NodeID, node, x.DocumentName)
+	document, err := s.sessionDocument(ctx, x.DocumentName)
+	if err != nil {
+		return false, "", err
+	}
+	onTarget, onDocument := s.startRequests(x.NodeID, node, document)
 	requests := []auth.Request{onTarget, onDocument}
-	if s.documentIsImplied(x.DocumentName) {
+	if s.documentIsImplied(document) {
 		d, err := s.cfg.Auth.TraceFor(ctx, starter, onTarget)
 		if err != nil {
 			return false, "", err

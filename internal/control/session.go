@@ -26,15 +26,15 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 	if err != nil {
 		return nil, err
 	}
-	// The node's tags matter to the decision; that it exists must not show in it.
-	if err := s.authorizeStart(ctx, in.Target, node, in.DocumentName); err != nil {
-		return nil, err
-	}
-	doc, err := s.sessionDocument(in.DocumentName)
+	doc, err := s.sessionDocument(ctx, in.DocumentName)
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := doc.Resolve(in.Parameters)
+	// The tags of node and document matter to the decision; that they exist must not show in it.
+	if err := s.authorizeStart(ctx, in.Target, node, doc); err != nil {
+		return nil, err
+	}
+	resolved, err := s.resolve(ctx, doc, in.Parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 		Starter:            starter,
 		ClientTokenHash:    auth.TokenHash(token),
 		ClientTokenExpires: now.Add(s.cfg.TokenTTL),
-	}, s.cfg.Event(ctx, "ssm:StartSession", in, out, s.cfg.ARNs.Node(node.ID), s.documentARN(in.DocumentName), s.cfg.ARNs.Session(id)))
+	}, s.cfg.Event(ctx, "ssm:StartSession", in, out, s.cfg.ARNs.Node(node.ID), doc.arn, s.cfg.ARNs.Session(id)))
 	if errors.Is(err, store.ErrNotFound) { // deregistered meanwhile
 		return nil, notConnected(in.Target)
 	}

@@ -124,9 +124,9 @@ func TestStartSessionRefusals(t *testing.T) {
 		{"another account's", ssm.StartSessionInput{Target: node, DocumentName: "arn:aws:ssm:local-1:210987654321:document/SSM-SessionManagerRunShell"},
 			ssm.CodeInvalidDocument, "Document with name arn:aws:ssm:local-1:210987654321:document/SSM-SessionManagerRunShell does not exist."},
 		{"Amazon's document", ssm.StartSessionInput{Target: node, DocumentName: "AWS-StartSSHSession", Parameters: some}, ssm.CodeInvalidDocument,
-			"Document with name AWS-StartSSHSession is not available in this version."},
+			"Document AWS-StartSSHSession has the session type Port, which is not available in this version of Sekisho."},
 		{"Amazon's document by ARN", ssm.StartSessionInput{Target: node, DocumentName: "arn:aws:ssm:local-1::document/AWS-StartSSHSession"}, ssm.CodeInvalidDocument,
-			"Document with name arn:aws:ssm:local-1::document/AWS-StartSSHSession is not available in this version."},
+			"Document arn:aws:ssm:local-1::document/AWS-StartSSHSession has the session type Port, which is not available in this version of Sekisho."},
 		{"parameters", ssm.StartSessionInput{Target: node, Parameters: some}, ssm.CodeInvalidParameters,
 			"document SSM-SessionManagerRunShell does not support parameters."},
 		// The order of api.md §6.2: document, parameters, then the node.

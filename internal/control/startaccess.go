@@ -17,8 +17,8 @@ import (
 const documentAccessCheck = "ssm:SessionDocumentAccessCheck"
 
 // startRequests are the two questions of a StartSession: on the target, with its tags if
-// it is a node of ours, and on the document.
-func (s *Server) startRequests(target string, node *store.Node, document string) (onTarget, onDocument auth.Request) {
+// it is a node of ours, and on the document, with its tags.
+func (s *Server) startRequests(target string, node *store.Node, document *foundDocument) (onTarget, onDocument auth.Request) {
 	const action = "ssm:StartSession"
 	var tags []ssm.Tag
 	if node != nil {
@@ -26,14 +26,14 @@ func (s *Server) startRequests(target string, node *store.Node, document string)
 	}
 	onTarget = auth.Request{Action: action, Resource: s.cfg.ARNs.Node(target), Context: tagContext(tags)}
 	onTarget.Context[documentAccessCheck] = []string{"true"}
-	onDocument = auth.Request{Action: action, Resource: s.documentARN(document)}
+	onDocument = auth.Request{Action: action, Resource: document.arn, Context: tagContext(document.tags())}
 	return onTarget, onDocument
 }
 
 // documentIsImplied says whether a request names no document that the older, classic rule
 // asks about: none, or the default one.
-func (s *Server) documentIsImplied(name string) bool {
-	return s.cfg.ClassicDocumentAccess && s.documentARN(name) == s.cfg.ARNs.Document(ssm.DefaultSessionDocument)
+func (s *Server) documentIsImplied(document *foundDocument) bool {
+	return s.cfg.ClassicDocumentAccess && document.name == ssm.DefaultSessionDocument
 }
 
 // targetSuffices says whether, by the classic rule, permission on the target is enough: no
@@ -49,7 +49,7 @@ func targetSuffices(d policy.Decision) bool {
 
 // authorizeStart decides whether the caller may start a session, before anything hints
 // that target or document exist.
-func (s *Server) authorizeStart(ctx context.Context, target string, node *store.Node, document string) error {
+func (s *Server) authorizeStart(ctx context.Context, target string, node *store.Node, document *foundDocument) error {
 	onTarget, onDocument := s.startRequests(target, node, document)
 	if s.documentIsImplied(document) {
 		d, err := s.cfg.Auth.Decide(ctx, onTarget)

@@ -38,7 +38,8 @@ func (f DocumentFilter) where(p Page) where {
 	})
 	w.in("d.document_type", f.Types)
 	w.anyOf(f.PlatformTypes, func(platform string) string {
-		return "v.platform_types like " + w.param(`%"`+likeText(platform)+`"%`) + ` escape '\'`
+		// LIKE would do on PostgreSQL only: on SQLite it ignores case.
+		return "replace(v.platform_types, " + w.param(`"`+platform+`"`) + ", '') <> v.platform_types"
 	})
 	w.in("v.target_type", f.TargetTypes)
 	w.anyOf(f.Keywords, func(word string) string {
