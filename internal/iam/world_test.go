@@ -51,11 +51,20 @@ type credential struct{ id, secret string }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, file: filepath.Join(t.TempDir(), "state.db"), secret: make(map[string]credential)}
+	file := filepath.Join(t.TempDir(), "state.db")
+	w := newWorldOn(t, "sqlite:"+file)
+	w.file = file
+	return w
+}
+
+// newWorldOn is newWorld on another database.
+func newWorldOn(t *testing.T, dsn string) *world {
+	t.Helper()
+	w := &world{t: t, secret: make(map[string]credential)}
 	logger := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	w.store, err = store.Open(t.Context(), store.Config{
-		DSN: "sqlite:" + w.file, MasterKey: bytes.Repeat([]byte{7}, store.MasterKeySize), Logger: logger,
+		DSN: dsn, MasterKey: bytes.Repeat([]byte{7}, store.MasterKeySize), Logger: logger,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.store.Close()) })
