@@ -534,6 +534,10 @@ func TestNewestControlChannelWins(t *testing.T) {
 	older := h.control()
 	newer := h.control()
 	older.wantClosed()
+	// The older one may have been what answered until now.
+	h.eventually("the newer channel answers", func() bool {
+		return h.fabric.RequestJSON(h.ctx(), fabric.Node(h.nodeID), fabric.NodeRequest{Kind: fabric.NodePing}, nil) == nil
+	})
 	h.start(nil)
 	newer.want(message.TypeInteractiveShell)
 	newer.ws.CloseNow()
