@@ -9,7 +9,7 @@ PROGRAMS := ./cmd/sekishod ./cmd/sekisho-agent ./cmd/session-manager-plugin
 PEERS := ./cmd/sekisho-agent ./cmd/session-manager-plugin
 FUZZTIME ?= 10s
 # The tests' own deadline per package, far above what any needs.
-TIMEOUT ?= 12m
+TIMEOUT ?= 25m
 # Arguments of `make bench` for the benchmark, such as BENCH=-h.
 BENCH ?=
 

@@ -104,11 +104,11 @@ func talk(t *testing.T, v *conversation, id string) (words []string) {
 	t.Helper()
 	suffix := id[len(id)-8:]
 	v.typed("echo pri''nted-" + suffix + "\n")
-	v.expect(`\nprinted-` + suffix + `\r*\n`)
+	v.expect(`\nprinted-` + suffix + `\r*\nready> `)
 	v.typed("pri''ntf 'err''or-" + suffix + "\\n' >&2\n")
-	v.expect(`\nerror-` + suffix)
+	v.expect(`\nerror-` + suffix + `\r*\nready> `)
 	v.typed("seq 4''711000 4711999; echo do''ne-" + suffix + "\n")
-	v.expect(`done-` + suffix + `\r*\n`)
+	v.expect(`done-` + suffix + `\r*\nready> `)
 	return []string{"pri''nted-" + suffix, "printed-" + suffix, "error-" + suffix, "4711500\r\n", "done-" + suffix, "ready> "}
 }
 

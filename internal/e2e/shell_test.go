@@ -67,7 +67,7 @@ func (p place) hold(t *testing.T, c cli) {
 		// A stock plugin looks at the size twice a second: ask until it is there.
 		eventually(t, "the new size is there", func() bool {
 			v.typed("stty size\n")
-			return v.expect(`\n(\d+ \d+)\r*\n`)[1] == "37 101"
+			return v.expect(`\n(\d+ \d+)\r*\nready> `)[1] == "37 101"
 		})
 		// A fraction of our own tells this sleep from others on the machine.
 		sleep := fmt.Sprintf("sleep 1000.%d", rand.Uint32())

@@ -304,6 +304,16 @@ func TestConformance10OutputIsRepeatedToASlowHandlerAfterTheNodeHasGone(t *testi
 	}
 }
 
+// A client that declines the handshake does not wait for the node to say so as well.
+func TestConformance10AClientThatLeftAfterDecliningIsNotWaitedFor(t *testing.T) {
+	o := open(t, Limits{Linger: time.Hour, Flush: 20 * time.Millisecond}, nil)
+	o.client.ws.CloseNow()
+	o.waitStatus(o.id, ssm.SessionDisconnected)
+	o.complete("Failed", "the client declined")
+	o.agent.ws.CloseNow()
+	o.waitStatus(o.id, ssm.SessionFailed)
+}
+
 func TestConformance11TerminateSession(t *testing.T) {
 	o := open(t, Limits{}, nil)
 	o.request(fabric.SessionTerminate)

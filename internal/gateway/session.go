@@ -381,6 +381,10 @@ func (s *session) awaitClient(now time.Time) {
 		// It may have all of it: its acknowledgements may have been lost with an earlier
 		// process, and it does not repeat them.
 		s.flushBy = now.Add(l.Flush)
+	case c.link == nil && c.ever && s.final == s.complete && s.final.status == ssm.SessionFailed && c.in.empty():
+		// A session that never came about, and a client that had its part in it: those that
+		// decline what the handshake asks for leave at once.
+		s.flushBy = now.Add(l.Flush)
 	case c.link != nil, c.ever: // it is slow, or about to reconnect
 		s.flushBy = now.Add(l.Linger)
 	default: // it is about to come, and should hear why there is no session
