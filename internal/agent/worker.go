@@ -225,13 +225,16 @@ func (w *worker) resize(payload []byte) {
 	}
 }
 
-// watchGateway ends the session when the gateway says so.
+// watchGateway ends the session when the gateway says so, and shows what it has to say.
 func (w *worker) watchGateway(ctx context.Context) {
 	for {
 		select {
 		case m := <-w.ch.Control():
-			if m.Type == message.TypeChannelClosed {
+			switch m.Type {
+			case message.TypeChannelClosed:
 				w.end(errTerminated)
+			case message.TypeSessionNotice:
+				w.notice(ctx, m)
 			}
 		case <-ctx.Done():
 			return
