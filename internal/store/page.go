@@ -63,6 +63,32 @@ func (w *where) in(column string, values []string) {
 	}
 }
 
+// inBytes is in for a column of bytes.
+func (w *where) inBytes(column string, values []string) {
+	marks := make([]string, len(values))
+	for i, v := range values {
+		marks[i] = w.param([]byte(v))
+	}
+	if len(values) > 0 {
+		w.conditions = append(w.conditions, column+" in ("+strings.Join(marks, ", ")+")")
+	}
+}
+
+// prefix adds the condition that a column of bytes begins with prefix.
+func (w *where) prefix(column, prefix string) {
+	if prefix == "" {
+		return
+	}
+	w.add(column+" >= ?", []byte(prefix))
+	// The least that is above all that begin so.
+	for end := []byte(prefix); len(end) > 0; end = end[:len(end)-1] {
+		if end[len(end)-1]++; end[len(end)-1] != 0 {
+			w.add(column+" < ?", end)
+			return
+		}
+	}
+}
+
 // params adds parameters and returns their placeholders.
 func (w *where) params(values []string) string {
 	marks := make([]string, len(values))
@@ -105,13 +131,22 @@ func (w *where) afterTime(at, id string, p Page) error {
 	if p.After == "" {
 		return nil
 	}
-	ms, key, ok := strings.Cut(p.After, ".")
-	n, err := strconv.ParseInt(ms, 10, 64)
-	if !ok || err != nil {
-		return ErrCursor
+	n, key, err := cutTimeCursor(p.After)
+	if err != nil {
+		return err
 	}
 	w.add("("+at+", "+id+") < (?, ?)", n, key)
 	return nil
+}
+
+// cutTimeCursor takes apart what timeCursor made.
+func cutTimeCursor(cursor string) (ms int64, key string, err error) {
+	text, key, ok := strings.Cut(cursor, ".")
+	ms, err = strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil {
+		return 0, "", ErrCursor
+	}
+	return ms, key, nil
 }
 
 // timeCursor is the cursor that [where.afterTime] reads.
