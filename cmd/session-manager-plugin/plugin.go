@@ -112,6 +112,8 @@ func startSession(env *environment, a arguments) int {
 		Resume:   service.Resume,
 		DataKey:  service.GenerateDataKey,
 		Language: language,
+		// A person at a terminal sees at once that something happens.
+		LateGreeting: !interactive,
 	}
 	if interactive {
 		options.Terminal = term

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"sekisho/internal/datachannel"
@@ -26,41 +25,6 @@ const (
 // errGarbled ends an encrypted session into which somebody put what its client did
 // not seal.
 var errGarbled = sentence("The session was ended: data arrived that its client did not encrypt with the session's key.")
-
-// encrypt agrees with the client on a data key under a KMS key. Nothing of the session
-// may be sent before, and nothing in clear after.
-func (w *worker) encrypt(ctx context.Context, keyID string) error {
-	watchCtx, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() { w.watchGateway(watchCtx) })
-	defer watch.Wait()
-	defer stop()
-	version, err := w.ch.RequestHandshake(ctx, datachannel.HandshakeOffer{
-		SessionType: message.SessionTypeParameters{SessionType: message.SessionTypeStandardStream},
-		KMSKeyID:    keyID,
-		OpenDataKey: func(ctx context.Context, sealed []byte, challenge string) (datachannel.DataKey, error) {
-			return w.link.decrypt(ctx, keyID, sealed, challenge)
-		},
-	})
-	if err == nil {
-		w.logger.Info("session encrypted", "kms_key_id", keyID, "client_version", version)
-	}
-	return err
-}
-
-// notEncrypted is how a session ends that could not be encrypted, in words for the user.
-func (w *worker) notEncrypted(err, linkErr error) outcome {
-	w.logger.Warn("session not encrypted", "error", err)
-	switch {
-	case w.link.never() && linkErr != nil && errors.Is(err, linkErr):
-		return outcome{Status: message.StatusFailed, Output: "Setting up data channel with id " + w.id + " failed: " + err.Error()}
-	case errors.Is(err, datachannel.ErrHandshakeTimeout):
-		return failed(sentence("Handshake timed out. Please ensure that you have the latest version of the session manager plugin."))
-	case errors.Is(err, datachannel.ErrHandshake), errors.Is(err, datachannel.ErrEncryption):
-		return failed(sentence("The session document asks for encryption, which failed (%v).%s", err, keyHint(err)))
-	}
-	return outcome{Status: message.StatusSuccess} // ended from outside
-}
 
 // keyHint says in one sentence what a person can do about KMS's answer to the node.
 func keyHint(err error) string {

@@ -119,7 +119,7 @@ func substituteAny(v any, values map[string]any) any {
 // and the agent cannot do is refused, never left out.
 func checkTask(task message.SessionTask, account platform.Account) error {
 	doc := task.DocumentContent
-	if doc.SessionType != message.SessionTypeStandardStream {
+	if _, known := kinds(doc.SessionType); !known {
 		return sentence("Session type %s is not supported by this version of %s. Please update the agent.", doc.SessionType, agentName)
 	}
 	if doc.Inputs.RunAsEnabled {

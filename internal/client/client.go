@@ -79,6 +79,10 @@ type Options struct {
 	// interrupt signal, when Stdin is no terminal.
 	Keys <-chan byte
 
+	// LateGreeting keeps the first line back until it is known whether Stdout carries
+	// data, in which there must be no words.
+	LateGreeting bool
+
 	// Dial opens a connection and sends the opening message (see [Dialer]).
 	Dial func(ctx context.Context, streamURL string, open []byte) (Conn, error)
 	// Resume asks for a new token after a lost connection (see [Service]).

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,30 +28,44 @@ func (r *run) begin(ctx context.Context) error {
 		return &UnsupportedError{What: err.Error()}
 	case err != nil:
 		return err
-	case handshake.Skipped:
-		return r.handle(ctx, first)
-	}
-	if handshake.CustomerMessage != "" {
-		if _, err := fmt.Fprintln(r.Stdout, handshake.CustomerMessage); err != nil {
-			return fmt.Errorf("write output: %w", err)
+	case handshake.Skipped: // it is a shell that is not encrypted (protocol.md §6.5)
+		r.handler = shell{r}
+		if err := r.greet(r.handler.words()); err != nil {
+			return err
 		}
+		return r.handler.handle(ctx, first)
 	}
 	switch kind := handshake.SessionType.SessionType; kind {
 	case message.SessionTypeStandardStream, message.SessionTypeInteractive, message.SessionTypeNonInteractive:
-		return r.startShell(ctx)
+		r.handler = shell{r}
+	case message.SessionTypePort:
+		tunnel, err := r.newTunnel(handshake)
+		if err != nil {
+			return r.decline(ctx, err)
+		}
+		r.handler = tunnel
 	default:
-		return r.decline(ctx, kind)
+		return r.decline(ctx, &UnsupportedError{What: fmt.Sprintf("sessions of type %s", kind)})
 	}
+	words := r.handler.words()
+	if err := r.greet(words); err != nil {
+		return err
+	}
+	if handshake.CustomerMessage != "" {
+		if _, err := fmt.Fprintln(words, handshake.CustomerMessage); err != nil {
+			return fmt.Errorf("write output: %w", err)
+		}
+	}
+	return r.handler.start(ctx)
 }
 
-// decline ends a session of a kind that this client does not do: the node is told
+// decline ends a session that this client cannot do, and gives why: the node is told
 // in the way it knows from port sessions (protocol.md §5.2).
-func (r *run) decline(ctx context.Context, kind string) error {
-	end := binary.BigEndian.AppendUint32(nil, uint32(message.FlagTerminateSession))
-	if err := r.channel.Send(ctx, message.PayloadFlag, end); err == nil {
+func (r *run) decline(ctx context.Context, why error) error {
+	if err := r.channel.Send(ctx, message.PayloadFlag, message.FlagTerminateSession.Payload()); err == nil {
 		patience, stop := context.WithTimeout(ctx, refusalPatience)
 		defer stop()
 		_ = r.channel.Drain(patience) // what the user reads is the same either way
 	}
-	return &UnsupportedError{What: fmt.Sprintf("sessions of type %s", kind)}
+	return why
 }

@@ -25,11 +25,26 @@ type run struct {
 	raw       atomic.Bool // the terminal is raw: lines need carriage returns
 
 	// Owned by the receiving goroutine until it has ended.
-	started  bool // the shell handler runs
+	handler  handler // by the session's type; nil until that is known
+	greeted  bool
+	started  bool // the shell runs
 	exitCode *int
 
 	helpers sync.WaitGroup          // input and events, once started
 	fail    context.CancelCauseFunc // ends the run
+}
+
+// handler is the client's part of one type of session. The receiving goroutine calls
+// it; what it starts ends with the context of start, and helpers waits for it.
+type handler interface {
+	// words is where the plugin's own lines go: the first, the last, and what the node
+	// says about the session. Where standard output carries data they go elsewhere.
+	words() io.Writer
+	// start begins the session's work. Handlers of sessions without a handshake are
+	// started by the first message.
+	start(ctx context.Context) error
+	// handle acts on a message and sees to it that it is acknowledged.
+	handle(ctx context.Context, in *datachannel.Inbound) error
 }
 
 // Run runs a session until the service ends it, and says how it ended. An end of ctx
@@ -42,15 +57,24 @@ func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.channel = datachannel.New(datachannel.Config{Role: datachannel.Client, Logger: r.log})
-	if _, err := fmt.Fprintf(o.Stdout, "\nStarting session with SessionId: %s\n", s.ID); err != nil {
-		return Outcome{}, fmt.Errorf("write output: %w", err)
+	if !o.LateGreeting {
+		if err := r.greet(o.Stdout); err != nil {
+			return Outcome{}, err
+		}
 	}
 	end, err := r.conduct(ctx)
 	outcome := Outcome{Output: end.output, TimedOut: end.timedOut, ExitCode: r.exitCode}
 	if err != nil {
 		return outcome, err
 	}
-	return outcome, r.farewell(end)
+	words := o.Stdout
+	if r.handler != nil {
+		words = r.handler.words()
+	}
+	if err := r.greet(words); err != nil {
+		return outcome, err
+	}
+	return outcome, r.farewell(words, end)
 }
 
 // ending is what the service said at a session's end.
@@ -115,41 +139,34 @@ func (r *run) receive(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("receive: %w", err)
 		}
-		if err := r.handle(ctx, in); err != nil {
+		if err := r.handler.handle(ctx, in); err != nil {
 			return err
 		}
 	}
 }
 
-// handle acts on one message, and acknowledges what was acted on.
-func (r *run) handle(ctx context.Context, in *datachannel.Inbound) error {
-	switch in.PayloadType {
-	case message.PayloadOutput, message.PayloadError, message.PayloadStdErr, message.PayloadExitCode:
-		// Without a handshake the first of these says that this is a shell
-		// (protocol.md §6.5).
-		if err := r.startShell(ctx); err != nil {
-			return err
-		}
-		if err := r.print(in.PayloadType, in.Payload); err != nil {
-			return err
-		}
-	default:
-		r.log.Debug("message of no use here", "session_id", r.session.ID, "payload_type", uint32(in.PayloadType))
+// greet prints the first line, once. Programs wait for it.
+func (r *run) greet(words io.Writer) error {
+	if r.greeted {
+		return nil
 	}
-	in.Done()
+	r.greeted = true
+	if _, err := fmt.Fprintf(words, "\nStarting session with SessionId: %s\n", r.session.ID); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
 	return nil
 }
 
 // farewell prints the last words, as the stock client does (protocol.md §2.2, §4.3).
-func (r *run) farewell(end ending) error {
+func (r *run) farewell(words io.Writer, end ending) error {
 	var err error
 	switch {
 	case end.timedOut:
-		_, err = fmt.Fprintf(r.Stdout, "Session: %s timed out.\n", r.session.ID)
+		_, err = fmt.Fprintf(words, "Session: %s timed out.\n", r.session.ID)
 	case end.output != "":
-		_, err = fmt.Fprintf(r.Stdout, "\n\nSessionId: %s : %s\n\n", r.session.ID, end.output)
+		_, err = fmt.Fprintf(words, "\n\nSessionId: %s : %s\n\n", r.session.ID, end.output)
 	default:
-		_, err = fmt.Fprintf(r.Stdout, "\n\nExiting session with sessionId: %s.\n\n", r.session.ID)
+		_, err = fmt.Fprintf(words, "\n\nExiting session with sessionId: %s.\n\n", r.session.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("write output: %w", err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"sekisho/internal/datachannel"
 	"sekisho/internal/message"
 )
 
@@ -18,6 +19,29 @@ const inputChunk = 16 << 10
 // endOfTransmission is what a terminal's Ctrl-D sends: the end of the input when a
 // line is empty, and the line so far when it is not.
 const endOfTransmission = 0x04
+
+// shell is the handler of sessions at a terminal.
+type shell struct{ *run }
+
+func (s shell) words() io.Writer { return s.Stdout }
+
+func (s shell) start(ctx context.Context) error { return s.startShell(ctx) }
+
+func (s shell) handle(ctx context.Context, in *datachannel.Inbound) error {
+	switch in.PayloadType {
+	case message.PayloadOutput, message.PayloadError, message.PayloadStdErr, message.PayloadExitCode:
+		if err := s.startShell(ctx); err != nil { // without a handshake nothing else begins it
+			return err
+		}
+		if err := s.print(in.PayloadType, in.Payload); err != nil {
+			return err
+		}
+	default:
+		s.log.Debug("message of no use here", "session_id", s.session.ID, "payload_type", uint32(in.PayloadType))
+	}
+	in.Done()
+	return nil
+}
 
 // startShell begins the shell session: raw mode, the window size, then the input.
 // Further calls do nothing.
