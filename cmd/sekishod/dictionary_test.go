@@ -118,6 +118,25 @@ func dictionary() map[string]entry {
 		all["ssm "+op] = one("ssm:"+op, document, input)
 	}
 	all["ssm ListDocuments"] = one("ssm:ListDocuments", "*", `{}`)
+	for op, input := range map[string]string{
+		"CreateLogGroup": `{"logGroupName":"it"}`, "DeleteLogGroup": `{"logGroupName":"it"}`,
+		"PutRetentionPolicy": `{"logGroupName":"it","retentionInDays":1}`, "DeleteRetentionPolicy": `{"logGroupName":"it"}`,
+		"CreateLogStream":    `{"logGroupName":"it","logStreamName":"s"}`,
+		"DescribeLogStreams": `{"logGroupName":"it"}`, "FilterLogEvents": `{"logGroupName":"it"}`,
+		"TagLogGroup": `{"logGroupName":"it","tags":{"k":"v"}}`, "UntagLogGroup": `{"logGroupName":"it","tags":["k"]}`, "ListTagsLogGroup": `{"logGroupName":"it"}`,
+		"TagResource":         `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it","tags":{"k":"v"}}`,
+		"UntagResource":       `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it","tagKeys":["k"]}`,
+		"ListTagsForResource": `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it"}`,
+	} {
+		all["logs "+op] = one("logs:"+op, "arn:aws:logs:REGION:ACCOUNT:log-group:it", input)
+	}
+	for op, input := range map[string]string{
+		"DeleteLogStream": `{"logGroupName":"it","logStreamName":"s"}`, "GetLogEvents": `{"logGroupName":"it","logStreamName":"s"}`,
+		"PutLogEvents": `{"logGroupName":"it","logStreamName":"s","logEvents":[{"timestamp":1,"message":"m"}]}`,
+	} {
+		all["logs "+op] = one("logs:"+op, "arn:aws:logs:REGION:ACCOUNT:log-group:it:log-stream:s", input)
+	}
+	all["logs DescribeLogGroups"] = one("logs:DescribeLogGroups", "arn:aws:logs:REGION:ACCOUNT:log-group::log-stream:*", `{}`)
 	for resource, operations := range identityOperations {
 		if resource != "*" {
 			resource = "arn:aws:iam::ACCOUNT:" + resource

@@ -23,6 +23,7 @@ import (
 	"sekisho/internal/gateway"
 	"sekisho/internal/iam"
 	"sekisho/internal/kms"
+	"sekisho/internal/logstream"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 	"sekisho/internal/sts"
@@ -70,6 +71,7 @@ type server struct {
 	auth   *auth.Auth
 	trail  *trail.Recorder
 	kms    *kms.Server
+	logs   *logstream.Server
 	// operations are those of all services.
 	operations []awsapi.Operation
 	control    *control.Server
@@ -232,8 +234,12 @@ func (s *server) addServices() error {
 	if err != nil {
 		return err
 	}
+	s.logs, err = logstream.New(logstream.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Keys: s.kms, Logger: s.logger})
+	if err != nil {
+		return err
+	}
 	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
-		s.trail.Operations(), s.kms.Operations())
+		s.trail.Operations(), s.kms.Operations(), s.logs.Operations())
 	return nil
 }
 
@@ -265,6 +271,9 @@ func (s *server) sweep(ctx context.Context) {
 		err := s.control.Sweep(ctx)
 		if err == nil {
 			err = s.kms.Sweep(ctx)
+		}
+		if err == nil {
+			err = s.logs.Sweep(ctx)
 		}
 		if retention := s.cfg.Audit.Retention; err == nil && retention > 0 {
 			_, err = s.store.DeleteAuditBefore(ctx, now.Add(-retention))

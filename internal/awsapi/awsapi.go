@@ -44,7 +44,12 @@ type Service struct {
 	Namespace      string // Query: of the answer's root element
 	InternalCode   string // code of our own faults; "InternalFailure" when empty
 	ValidationCode string // code of violated constraints; by protocol when empty
+	MaxBody        int64  // JSON: bytes of the largest request; that of the [Config] when zero
 }
+
+// maxLogsBody holds a batch of events, of which the service takes 1 MiB: control
+// characters, of which a terminal's output has many, are six bytes each in JSON.
+const maxLogsBody = 6<<20 + 1<<20
 
 // Services gives the services of AWS whose requests are understood here, whether or
 // not they have operations.
@@ -52,7 +57,8 @@ func Services() []Service {
 	return []Service{
 		{SigningName: "ssm", Protocol: JSON, TargetPrefix: "AmazonSSM", InternalCode: "InternalServerError"},
 		{SigningName: "ec2messages", Protocol: JSON, TargetPrefix: "EC2WindowsMessageDeliveryService"},
-		{SigningName: "logs", Protocol: JSON, TargetPrefix: "Logs_20140328", ValidationCode: "InvalidParameterException"},
+		{SigningName: "logs", Protocol: JSON, TargetPrefix: "Logs_20140328", ValidationCode: "InvalidParameterException",
+			MaxBody: maxLogsBody},
 		{SigningName: "kms", Protocol: JSON, TargetPrefix: "TrentService"},
 		{SigningName: "cloudtrail", Protocol: JSON, TargetPrefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
 			ShortPrefix: "CloudTrail_20131101"},

@@ -47,6 +47,18 @@ func (b *budget) give(n int) {
 	b.held -= n
 }
 
+// maxBody is how large the body of r may be, by the service that its header names. That
+// it is not known yet who says so does not matter: budget bounds them all.
+func (h *Handler) maxBody(r *http.Request) int64 {
+	prefix, _ := cutTarget(r.Header.Get(headerTarget))
+	for i := range h.services {
+		if s := &h.services[i]; s.MaxBody > 0 && s.TargetPrefix == prefix {
+			return s.MaxBody
+		}
+	}
+	return h.cfg.MaxBody
+}
+
 // readBody receives a body of known or unknown length. The caller calls release when it
 // needs the body no more.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
@@ -55,11 +67,12 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	if r.Body == nil {
 		return nil, release, nil
 	}
-	if r.ContentLength > h.cfg.MaxBody {
+	most := h.maxBody(r)
+	if r.ContentLength > most {
 		return nil, release, errBodyTooLarge
 	}
 	// MaxBytesReader also closes the connection, so that the rest is not read.
-	limited := http.MaxBytesReader(w, r.Body, h.cfg.MaxBody)
+	limited := http.MaxBytesReader(w, r.Body, most)
 	size := freeBody
 	if r.ContentLength >= 0 && r.ContentLength < freeBody {
 		size = int(r.ContentLength) + 1 // room to see the end in

@@ -4,7 +4,7 @@ import "maps"
 
 // Patterns are the regular expressions of the API model, by the name that a
 // constraint tag ("pattern=NAME") uses. The text is what a ValidationException shows.
-var Patterns = joined(iamPatterns, documentPatterns, map[string]string{
+var Patterns = joined(iamPatterns, documentPatterns, logsPatterns, map[string]string{
 	"ActivationId":        `^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`,
 	"DefaultInstanceName": `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`,
 	"DocumentARN":         `^[a-zA-Z0-9_\-.:/]{3,128}$`,
@@ -14,7 +14,7 @@ var Patterns = joined(iamPatterns, documentPatterns, map[string]string{
 
 // Enums are the value sets of the API model, by the name that a constraint tag
 // ("enum=NAME") uses, in the order the model gives.
-var Enums = joined(iamEnums, documentEnums, map[string][]string{
+var Enums = joined(iamEnums, documentEnums, logsEnums, map[string][]string{
 	"DescribeActivationsFilterKeys":  {"ActivationIds", "DefaultInstanceName", "IamRole"},
 	"InstancePropertyFilterKey":      {"InstanceIds", "AgentVersion", "PingStatus", "PlatformTypes", "DocumentName", "ActivationIds", "IamRole", "ResourceType", "AssociationStatus"},
 	"InstancePropertyFilterOperator": {"Equal", "NotEqual", "BeginWith", "LessThan", "GreaterThan"},

@@ -43,6 +43,7 @@ var secretNames = map[string]bool{
 // plainNames are members that only sound like secrets.
 var plainNames = map[string]bool{
 	"nexttoken": true, "clienttoken": true, "clientrequesttoken": true, "subjectfromwebidentitytoken": true,
+	"sequencetoken": true, "nextsequencetoken": true, "uploadsequencetoken": true, "nextforwardtoken": true, "nextbackwardtoken": true,
 }
 
 // isSecret says whether a member of that name holds a secret: it is one that is known, or

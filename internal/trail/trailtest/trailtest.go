@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
@@ -26,7 +27,7 @@ var secretName = regexp.MustCompile(`(?i)(password|secret|plaintext|ciphertext|p
 
 // plainName are names of the above that are none: cursors, keys for repeating a call,
 // what is in the answer to say who somebody is, and facts about secrets.
-var plainName = regexp.MustCompile(`(?i)^(nexttoken|clienttoken|clientrequesttoken|subjectfromwebidentitytoken|globalendpointtokenversion|tokenexpirationdate|passwordlastused|passwordresetrequired)$`)
+var plainName = regexp.MustCompile(`(?i)^(nexttoken|clienttoken|clientrequesttoken|subjectfromwebidentitytoken|(next|upload)?sequencetoken|next(forward|backward)token|globalendpointtokenversion|tokenexpirationdate|passwordlastused|passwordresetrequired)$`)
 
 // canary fills values with text that can be found again.
 type canary struct {
@@ -47,7 +48,7 @@ func (c *canary) text(secret bool) string {
 // fill puts something into every member of v, which is part of a member called name.
 func (c *canary) fill(v reflect.Value, name string, tag reflect.StructTag, depth int) {
 	secret := secretName.MatchString(name) && !plainName.MatchString(name) || tag.Get("audit") == "secret" ||
-		v.Type() == reflect.TypeFor[store.Secret]()
+		v.Type() == reflect.TypeFor[store.Secret]() || v.Type().Implements(reflect.TypeFor[slog.LogValuer]())
 	switch t := v.Type(); {
 	case depth > 6:
 	case t == reflect.TypeFor[time.Time]():
