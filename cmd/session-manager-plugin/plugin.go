@@ -100,14 +100,14 @@ func startSession(env *environment, a arguments) int {
 	defer term.Restore()
 	interactive := term.Interactive()
 
-	keys := make(chan byte, 1)
-	stopSignals := watchSignals(interactive, keys, func(s os.Signal) { cancel(&caught{s}) })
+	keys, stop := make(chan byte, 1), make(chan os.Signal)
+	stopSignals := watchSignals(interactive, keys, stop, func(s os.Signal) { cancel(&caught{s}) })
 	defer stopSignals()
 
 	service := client.NewService(a.endpoint, a.region, a.profile, httpClient)
 	options := client.Options{
 		Stdin: input, Stdout: env.stdout, Stderr: env.stderr,
-		Size: term.Size, Resized: term.Changes(ctx), Keys: keys,
+		Size: term.Size, Resized: term.Changes(ctx), Keys: keys, Stop: stop,
 		Dial:     client.Dialer{HTTP: httpClient}.Dial,
 		Resume:   service.Resume,
 		DataKey:  service.GenerateDataKey,
@@ -122,9 +122,15 @@ func startSession(env *environment, a arguments) int {
 	err = runBounded(ctx, a.session, options)
 	term.Restore() // before the words, and also when the run is stuck
 	var signalled *caught
+	var stopped *client.StoppedError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &stopped):
+		if stopped.Signal == os.Interrupt { // Ctrl-C is how a tunnel is closed
+			return exitOK
+		}
+		return signalCode(stopped.Signal)
 	case errors.As(context.Cause(ctx), &signalled):
 		return signalCode(signalled.signal)
 	case errors.Is(err, client.ErrNotConnected):
@@ -162,7 +168,9 @@ func runBounded(ctx context.Context, session client.Session, options client.Opti
 // so those come from outside; without a terminal, an interrupt is passed on to the
 // node as the key it stands for, and one that finds the last still waiting (there is
 // no connection) ends the session.
-func watchSignals(interactive bool, keys chan<- byte, end func(os.Signal)) (stop func()) {
+//
+// A tunnel takes the signals from stop instead.
+func watchSignals(interactive bool, keys chan<- byte, stop chan<- os.Signal, end func(os.Signal)) (release func()) {
 	// A reader of our output that goes away is an error of a write, after which the
 	// terminal is restored, not a sudden death.
 	signal.Ignore(syscall.SIGPIPE)
@@ -177,6 +185,11 @@ func watchSignals(interactive bool, keys chan<- byte, end func(os.Signal)) (stop
 			case <-stopped:
 				return
 			case s = <-signals:
+			}
+			select {
+			case stop <- s:
+				continue
+			default:
 			}
 			key, isKey := map[os.Signal]byte{os.Interrupt: interrupt, syscall.SIGQUIT: quit}[s]
 			if isKey && !interactive {

@@ -64,7 +64,8 @@ func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
 	}
 	end, err := r.conduct(ctx)
 	outcome := Outcome{Output: end.output, TimedOut: end.timedOut, ExitCode: r.exitCode}
-	if err != nil {
+	var stopped *StoppedError
+	if err != nil && !errors.As(err, &stopped) {
 		return outcome, err
 	}
 	words := o.Stdout
@@ -74,7 +75,7 @@ func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
 	if err := r.greet(words); err != nil {
 		return outcome, err
 	}
-	return outcome, r.farewell(words, end)
+	return outcome, errors.Join(err, r.farewell(words, end))
 }
 
 // ending is what the service said at a session's end.

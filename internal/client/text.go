@@ -39,7 +39,7 @@ type texts struct {
 	lost, lostHint, again              string
 	refused, gaveUp, abandoned, hangUp string
 	notConnected, unsupported          string
-	notEncrypted                       string
+	notEncrypted, notListening         string
 }
 
 var languages = [...]texts{
@@ -53,6 +53,7 @@ var languages = [...]texts{
 		hangUp:       "The terminal is gone; the session stays until its idle time-out.",
 		notConnected: "The session could not be opened: %v. Check that the server can be reached from here.",
 		notEncrypted: "The session document asks for encryption, which failed (%v). Nothing was sent unencrypted.",
+		notListening: "The tunnel's local end could not be opened: %v. Choose another local port or socket.",
 		unsupported:  "This session needs something that this program does not support: %s.",
 	},
 	Japanese: {
@@ -65,6 +66,7 @@ var languages = [...]texts{
 		hangUp:       "端末がなくなりました。セッションはアイドルタイムアウトまで残ります。",
 		notConnected: "セッションを開けませんでした: %v。ここからサーバーに到達できるか確認してください。",
 		notEncrypted: "セッションドキュメントが求める暗号化に失敗しました (%v)。暗号化されていないデータは送信していません。",
+		notListening: "トンネルのローカル側を開けませんでした: %v。別のローカルポートまたはソケットを指定してください。",
 		unsupported:  "このプログラムが対応していない機能を必要とするセッションです: %s",
 	},
 }
@@ -75,11 +77,14 @@ func Explain(language Language, err error) string {
 	var refused *RefusedError
 	var unsupported *UnsupportedError
 	var encryption *EncryptionError
+	var listen *ListenError
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Sprintf(t.refused, refused.Err)
 	case errors.As(err, &unsupported):
 		return fmt.Sprintf(t.unsupported, unsupported.What)
+	case errors.As(err, &listen):
+		return fmt.Sprintf(t.notListening, listen.Err)
 	case errors.As(err, &encryption):
 		return fmt.Sprintf(t.notEncrypted, encryption.Err)
 	case errors.Is(err, ErrGaveUp):

@@ -22,7 +22,7 @@ func (s *Server) sessionDocument(ctx context.Context, name string) (*foundDocume
 }
 
 // startable are the session types that this release can run.
-var startable = map[string]bool{document.StandardStream: true}
+var startable = map[string]bool{document.StandardStream: true, document.Port: true}
 
 // resolve applies the parameters of a StartSession to the default version of a document.
 // A document without inputs has the preferences of the account's default one.

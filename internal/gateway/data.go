@@ -301,6 +301,11 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 		}
 	case collapsed:
 	}
+	if end == &s.client && h.PayloadType == message.PayloadFlag {
+		if flag, err := message.ParseFlag(frame[message.HeaderSize:]); err == nil && flag == message.FlagTerminateSession {
+			end.leaving = true
+		}
+	}
 	if v == queued && active(end == &s.agent, h) { // repeats are the protocol's, not the user's
 		s.activity = time.Now()
 	}

@@ -65,6 +65,8 @@ type side struct {
 	silent bool
 	// paused says that the agent was asked to hold back.
 	paused bool
+	// leaving says that the client ended the session and does not wait to hear of it.
+	leaving bool
 	// told says that the end of the session was written to this end.
 	told bool
 }
@@ -384,6 +386,8 @@ func (s *session) awaitClient(now time.Time) {
 	case c.link == nil && c.ever && s.final == s.complete && s.final.status == ssm.SessionFailed && c.in.empty():
 		// A session that never came about, and a client that had its part in it: those that
 		// decline what the handshake asks for leave at once.
+		s.flushBy = now.Add(l.Flush)
+	case c.link == nil && c.leaving:
 		s.flushBy = now.Add(l.Flush)
 	case c.link != nil, c.ever: // it is slow, or about to reconnect
 		s.flushBy = now.Add(l.Linger)
