@@ -23,6 +23,8 @@ func run(ctx context.Context, w world, args []string) error {
 	fs := flags(w, runHelp)
 	var cfg agent.Config
 	fs.StringVar(&cfg.Dir, "dir", agent.DefaultDir, "`directory` of the registration")
+	fs.StringVar(&cfg.SessionUser, "session-user", agent.DefaultSessionUser,
+		"local `user` of sessions whose document names none, when the agent is root;\nempty: the agent's own account")
 	fs.BoolVar(&cfg.Debug, "debug", false, "log more")
 	fs.BoolVar(&cfg.EndSessions, "end-sessions-on-stop", false, "end the sessions when the agent is stopped")
 	asJSON := fs.Bool("json", false, "log in JSON")

@@ -213,7 +213,7 @@ func (n *localNode) runOnce(ctx context.Context) error {
 		return err
 	}
 	defer ours.Close()
-	cmd := exec.CommandContext(ctx, n.program, "run", "--dir", n.dir, "--parent-pipe")
+	cmd := exec.CommandContext(ctx, n.program, "run", "--dir", n.dir, "--parent-pipe", "--session-user", "")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, log, log
 	cmd.Env = agentEnvironment(os.Environ())
 	// A group of its own: a terminal's Ctrl-C reaches this process alone, which then

@@ -28,6 +28,10 @@ type Config struct {
 	// EndSessions ends the sessions when Run ends. The default leaves them to their
 	// workers, which is what an update or a restart wants.
 	EndSessions bool
+	// SessionUser is the account as which sessions run whose document does not say, on
+	// Linux and macOS when the agent is root: [DefaultSessionUser] is made when it is not
+	// there. Empty means the agent's own account.
+	SessionUser string
 	// Debug makes the workers log as much as a Logger at debug level.
 	Debug bool
 

@@ -15,6 +15,7 @@ import (
 
 	"sekisho/internal/message"
 	"sekisho/internal/platform"
+	"sekisho/internal/runas"
 )
 
 // ChildCommand is the hidden command that makes this program a session's worker.
@@ -34,6 +35,7 @@ type workerSpec struct {
 	Registration Registration
 	Credentials  Credentials
 	Task         message.SessionTask
+	SessionUser  string // see [Config]
 	ClockOffset  time.Duration
 	Debug        bool
 	Pace         pace
@@ -89,6 +91,9 @@ func childEnv(env []string) []string {
 // Child is the main function of a re-executed child: args follow [ChildCommand]. It
 // returns the exit status.
 func Child(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 1 && args[0] == childRunAs {
+		return runas.Child()
+	}
 	if len(args) != 2 || args[0] != childSession {
 		fmt.Fprintf(stderr, "%s %s is for the agent's own use\n", agentName, ChildCommand)
 		return 2

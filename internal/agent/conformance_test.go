@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sekisho/internal/message"
-	"sekisho/internal/platform"
 	"sekisho/internal/ssm"
 )
 
@@ -93,7 +92,7 @@ func TestConformance31TaskIsParsed(t *testing.T) {
 	if diff := cmp.Diff(want, task.DocumentContent.Properties); diff != "" {
 		t.Errorf("properties (-want +got):\n%s", diff)
 	}
-	if err := checkTask(task, platform.Account{Name: "root"}); err != nil {
+	if err := checkTask(task); err != nil {
 		t.Error(err)
 	}
 }

@@ -77,12 +77,12 @@ func shellEnv(a platform.Account, agentEnv []string, shell, sessionID string) []
 
 // startShell starts the login shell. One that cannot be started, for instance for its
 // directory, gives way to a plain one in the root directory.
-func startShell(sessionID string) (*pty.Process, error) {
-	cmd := loginShell(platform.CurrentAccount(), os.Environ(), sessionID)
-	p, err := pty.Start(cmd)
+func startShell(who account, sessionID string) (*pty.Process, error) {
+	cmd := loginShell(who.Account, os.Environ(), sessionID)
+	p, err := who.startTerminal(cmd)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		cmd.Path, cmd.Argv, cmd.Dir = fallbackShell, []string{"-sh"}, "/"
-		if q, second := pty.Start(cmd); second == nil {
+		if q, second := who.startTerminal(cmd); second == nil {
 			return q, nil
 		}
 	}

@@ -210,7 +210,7 @@ func (a *agent) startSession(ctx context.Context, payload []byte) {
 			err = sentence("The node cannot read the session document: %v", err)
 		}
 		if err == nil {
-			err = checkTask(task, platform.CurrentAccount())
+			err = checkTask(task)
 		}
 		if err == nil {
 			logger.Info("session starting", "owner", task.SessionOwner, "document", task.DocumentName)
@@ -263,7 +263,7 @@ func (a *agent) runWorker(ctx context.Context, task message.SessionTask, logger 
 		return outcome{}, err
 	}
 	spec, err := json.Marshal(workerSpec{
-		Dir: a.cfg.Dir, Registration: *a.reg, Credentials: creds, Task: task,
+		Dir: a.cfg.Dir, Registration: *a.reg, Credentials: creds, Task: task, SessionUser: a.cfg.SessionUser,
 		ClockOffset: time.Duration(a.server.clock.offset.Load()), Debug: a.cfg.Debug, Pace: a.cfg.pace,
 	})
 	if err != nil {

@@ -33,12 +33,16 @@ type shell struct {
 	keyboard *keyboard
 }
 
-func openShell(_ context.Context, w *worker, task message.SessionTask) (activity, error) {
-	proc, err := startShell(w.id)
+func openShell(ctx context.Context, w *worker, task message.SessionTask) (activity, error) {
+	who, err := w.account(ctx, task)
 	if err != nil {
-		return nil, sentence("Unable to start the shell: %v", err)
+		return nil, err
 	}
-	w.logger.Info("session open", "shell_pid", proc.Pid())
+	proc, err := startShell(who, w.id)
+	if err != nil {
+		return nil, sentence("%s%v", cannotStart, err)
+	}
+	w.logger.Info("session open", "shell_pid", proc.Pid(), "user", who.Name)
 	s := &shell{w: w, proc: proc, keyboard: newKeyboard(proc)}
 	if profile := task.DocumentContent.Inputs.ShellProfile.Linux; profile != "" {
 		s.keyboard.press([]byte(profile+"\n"), func() {})

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"sekisho/internal/message"
-	"sekisho/internal/platform"
 )
 
 // parseTask reads a start message and substitutes its parameters. The session's id is
@@ -117,19 +116,10 @@ func substituteAny(v any, values map[string]any) any {
 
 // checkTask says why this agent cannot run a task. What a document demands for safety
 // and the agent cannot do is refused, never left out.
-func checkTask(task message.SessionTask, account platform.Account) error {
+func checkTask(task message.SessionTask) error {
 	doc := task.DocumentContent
 	if _, known := kinds(doc.SessionType); !known {
 		return sentence("Session type %s is not supported by this version of %s. Please update the agent.", doc.SessionType, agentName)
-	}
-	if doc.Inputs.RunAsEnabled {
-		user := task.RunAsUser
-		if strings.TrimSpace(user) == "" {
-			user = doc.Inputs.RunAsDefaultUser
-		}
-		if user != account.Name {
-			return sentence("The session document asks to run as %q, which this version of %s does not support: it runs sessions as %q.", user, agentName, account.Name)
-		}
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func FuzzParseTask(f *testing.F) {
 			if err != nil || json.Unmarshal(text, &spec) != nil {
 				t.Errorf("task cannot be handed on: %v", err)
 			}
-			checkTask(task, platform.Account{Name: "u"})
+			checkTask(task)
 		}
 	})
 }

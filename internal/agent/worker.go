@@ -25,10 +25,13 @@ var errTerminated = errors.New("the session is ended from outside")
 type worker struct {
 	id     string
 	logger *slog.Logger
-	ch     *datachannel.Channel
-	link   *link
-	client string                  // version of the client, once there was a handshake
-	end    context.CancelCauseFunc // ends the session from outside
+	// sessionUser is the account of sessions whose document names none; empty means the
+	// agent's own.
+	sessionUser string
+	ch          *datachannel.Channel
+	link        *link
+	client      string                  // version of the client, once there was a handshake
+	end         context.CancelCauseFunc // ends the session from outside
 }
 
 // activity is what a session does on the node: a shell, a command, a tunnel.
@@ -92,7 +95,7 @@ func runSession(ctx context.Context, spec workerSpec, logger *slog.Logger) outco
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	ch := datachannel.New(datachannel.Config{Role: datachannel.Agent, Window: kind.window, Logger: logger})
-	w := &worker{id: id, logger: logger, ch: ch, end: end}
+	w := &worker{id: id, logger: logger, sessionUser: spec.SessionUser, ch: ch, end: end}
 	w.link = &link{server: srv, creds: creds, ch: ch, nodeID: spec.Registration.NodeID, session: id, pace: spec.Pace, logger: logger}
 
 	// The connection is made while the activity starts; output waits for it.

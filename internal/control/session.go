@@ -47,7 +47,7 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 
 	p, _ := auth.From(ctx)
 	id := ssm.NewSessionID(p.SessionOwner())
-	task, err := sessionTask(id, p.ARN, resolved)
+	task, err := s.sessionTask(ctx, id, p.ARN, resolved)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Server) checkSessionLimit(ctx context.Context, node *store.Node) error 
 }
 
 // sessionTask is what the node is told to run.
-func sessionTask(id, owner string, r *document.Resolved) ([]byte, error) {
+func (s *Server) sessionTask(ctx context.Context, id, owner string, r *document.Resolved) ([]byte, error) {
 	task := message.SessionTask{
 		DocumentName: r.DocumentName,
 		SessionId:    id,
@@ -126,6 +126,10 @@ func sessionTask(id, owner string, r *document.Resolved) ([]byte, error) {
 	}
 	if err := json.Unmarshal(r.Content, &task.DocumentContent); err != nil {
 		return nil, fmt.Errorf("read resolved document %s: %w", r.DocumentName, err)
+	}
+	var err error
+	if task.RunAsUser, err = s.runAs(ctx, task.DocumentContent); err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(task)
 	if err != nil {

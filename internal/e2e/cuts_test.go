@@ -19,8 +19,9 @@ import (
 type remote struct {
 	*deployment
 	node      string
-	toServer  *proxy // the agent's way
-	toService *proxy // the client's way
+	toServer  *proxy                     // the agent's way
+	toService *proxy                     // the client's way
+	program   func(dir string) *exec.Cmd // the agent that runs with the registration in dir
 	agent     *exec.Cmd
 	dir       string
 	log       *os.File // a file, because workers outlive the agent and share it
@@ -29,7 +30,15 @@ type remote struct {
 // join registers an agent of ours as an operator does and runs it.
 func join(t *testing.T, d *deployment, c cli) *remote {
 	t.Helper()
-	r := &remote{deployment: d, toServer: newProxy(t, d.listen), toService: newProxy(t, d.listen), dir: t.TempDir()}
+	return joinAs(t, d, c, func(dir string) *exec.Cmd {
+		return exec.Command(bin(t, "sekisho-agent"), "run", "--dir", dir, "--end-sessions-on-stop", "--session-user", "")
+	})
+}
+
+// joinAs is join with another way to run the agent.
+func joinAs(t *testing.T, d *deployment, c cli, program func(dir string) *exec.Cmd) *remote {
+	t.Helper()
+	r := &remote{deployment: d, program: program, toServer: newProxy(t, d.listen), toService: newProxy(t, d.listen), dir: t.TempDir()}
 	var err error
 	if r.log, err = os.Create(filepath.Join(t.TempDir(), "agent.log")); err != nil {
 		t.Fatal(err)
@@ -74,7 +83,7 @@ func join(t *testing.T, d *deployment, c cli) *remote {
 
 func (r *remote) startAgent(t *testing.T) {
 	t.Helper()
-	r.agent = exec.Command(bin(t, "sekisho-agent"), "run", "--dir", r.dir, "--end-sessions-on-stop")
+	r.agent = r.program(r.dir)
 	r.agent.Env = cleanEnv()
 	r.agent.Stderr = r.log
 	if err := r.agent.Start(); err != nil {

@@ -27,6 +27,8 @@ type Command struct {
 	Env  []string // the whole environment, "KEY=value"
 	Dir  string   // working directory; must exist
 	Size Size     // zero means DefaultSize
+	// Files are the program's descriptors from 3 on. It has no others but its terminal.
+	Files []*os.File
 }
 
 // Status says how a program ended.

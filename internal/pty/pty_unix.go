@@ -59,7 +59,7 @@ func Start(cmd Command) (*Process, error) {
 	}
 	c := &exec.Cmd{
 		Path: cmd.Path, Args: cmd.Argv, Env: cmd.Env, Dir: cmd.Dir,
-		Stdin: slave, Stdout: slave, Stderr: slave,
+		Stdin: slave, Stdout: slave, Stderr: slave, ExtraFiles: cmd.Files,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true},
 	}
 	raw, err := master.SyscallConn()
