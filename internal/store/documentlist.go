@@ -44,7 +44,9 @@ func (f DocumentFilter) where(p Page) where {
 	w.in("v.target_type", f.TargetTypes)
 	w.anyOf(f.Keywords, func(word string) string {
 		pattern := w.param("%" + likeText(strings.ToLower(word)) + "%")
-		return "lower(d.name) like " + pattern + ` escape '\' or lower(v.display_name) like ` + pattern + ` escape '\'`
+		// Few documents have a display name: an index holds those that do.
+		return "lower(d.name) like " + pattern + ` escape '\' or (d.name, d.default_version) in (select k.document, k.version
+			from document_versions k where k.display_name <> '' and lower(k.display_name) like ` + pattern + ` escape '\')`
 	})
 	for key, values := range f.Tags {
 		condition := "key = " + w.param(key)

@@ -183,6 +183,6 @@ func page[T any](ctx context.Context, r runner, query string, w *where, p Page,
 // tagged adds the condition that the resource whose id is in column has a tag that
 // meets condition. Parameters of condition are already added.
 func (w *where) tagged(resourceType, column, condition string) {
-	w.conditions = append(w.conditions, "exists (select 1 from tags where resource_type = "+w.param(resourceType)+
-		" and resource_id = "+column+" and "+condition+")")
+	w.conditions = append(w.conditions, column+" in (select resource_id from tags where resource_type = "+w.param(resourceType)+
+		" and "+condition+")")
 }
