@@ -93,6 +93,12 @@ func (a *Auth) acceptsRegion(service, region string) bool {
 // [*sigv4.Error]s, [sigv4.ErrUnsigned] among them; a removed node is refused with an
 // [*ssm.Error].
 func (a *Auth) Authenticate(ctx context.Context, r *http.Request, body []byte, service string) (Principal, error) {
+	return a.AuthenticateHash(ctx, r, sigv4.Hash(body), service)
+}
+
+// AuthenticateHash is Authenticate for a body that is not there yet. hash is what the
+// request says of it, and what was signed: that the body fits it, its reader must see to.
+func (a *Auth) AuthenticateHash(ctx context.Context, r *http.Request, hash, service string) (Principal, error) {
 	sig, err := sigv4.Parse(r)
 	if err != nil {
 		return Principal{}, err
@@ -101,7 +107,6 @@ func (a *Auth) Authenticate(ctx context.Context, r *http.Request, body []byte, s
 	if err != nil {
 		return Principal{}, err
 	}
-	hash := sigv4.Hash(body)
 	switch id := sig.AccessKeyID; {
 	case ssm.IsNodeID(id):
 		return a.node(ctx, r, sig, hash)
