@@ -180,7 +180,7 @@ func TestAgentThatDiesIsStartedAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { n.run(ctx); close(done) }()
-	want := "run --dir " + n.dir + " --parent-pipe"
+	want := "run --dir " + n.dir + " --parent-pipe --session-user "
 	for range 2 {
 		if got := next(t, lines); got != want {
 			t.Errorf("called as %q, want %q", got, want)

@@ -45,6 +45,7 @@ func dictionary() map[string]entry {
 	const (
 		node    = "arn:aws:ssm:REGION:ACCOUNT:managed-instance/NODE"
 		shell   = "arn:aws:ssm:REGION:ACCOUNT:document/SSM-SessionManagerRunShell"
+		tier    = "arn:aws:ssm:REGION:ACCOUNT:servicesetting/ssm/managed-instance/activation-tier"
 		session = "arn:aws:ssm:REGION:ACCOUNT:session/clerk-0123456789abcdef0"
 		role    = "arn:aws:iam::ACCOUNT:role/it"
 		key     = "arn:aws:kms:REGION:ACCOUNT:key/KEY"
@@ -68,6 +69,11 @@ func dictionary() map[string]entry {
 		"ssm ListInstanceAssociations":   one("ssm:ListInstanceAssociations", node, `{"InstanceId":"NODE"}`),
 		"ssm ListAssociations":           one("ssm:ListAssociations", "*", `{}`),
 		"ssm DescribeInstanceProperties": one("ssm:DescribeInstanceProperties", "*", `{}`),
+		"ssm DeregisterManagedInstance":  one("ssm:DeregisterManagedInstance", node, `{"InstanceId":"NODE"}`),
+		"ssm UpdateManagedInstanceRole":  {asks: []ask{{action: "ssm:UpdateManagedInstanceRole", resource: node}, {action: "iam:PassRole", resource: role}}, input: `{"InstanceId":"NODE","IamRole":"it"}`},
+		"ssm GetServiceSetting":          one("ssm:GetServiceSetting", tier, `{"SettingId":"/ssm/managed-instance/activation-tier"}`),
+		"ssm UpdateServiceSetting":       one("ssm:UpdateServiceSetting", tier, `{"SettingId":"/ssm/managed-instance/activation-tier","SettingValue":"advanced"}`),
+		"ssm ResetServiceSetting":        one("ssm:ResetServiceSetting", tier, `{"SettingId":"/ssm/managed-instance/activation-tier"}`),
 		"ec2 DescribeInstances":          one("ec2:DescribeInstances", "*", ""),
 		"ec2messages GetMessages":        one("ec2messages:GetMessages", "*", `{"Destination":"NODE"}`),
 
@@ -203,6 +209,7 @@ var askNothing = map[string]struct{ why, input, answer string }{
 		`{"ActivationId":"01234567-89ab-cdef-0123-456789abcdef","ActivationCode":"01234567890123456789","Fingerprint":"x","PublicKeyType":"Rsa","PublicKey":"RSA"}`,
 		"InvalidActivation"},
 	"ssm RequestManagedInstanceRoleToken": {"the node's own key signs", `{"Fingerprint":"x"}`, "UnrecognizedClientException"},
+	"ssm UpdateManagedInstancePublicKey":  {"the node's present key signs", `{"NewPublicKey":"RSA","NewPublicKeyType":"Rsa"}`, "UnrecognizedClientException"},
 	"sts GetCallerIdentity":               {"who it is, anybody may ask", "", ":user/clerk</Arn>"},
 	"sts GetAccessKeyInfo":                {"whose account it is, anybody may ask", "AccessKeyId=AKIAABCDEFGHIJKLMNOP", "<Account>ACCOUNT</Account>"},
 	"sts GetSessionToken":                 {"users need no permission; it can be denied", "", "<SessionToken>"},

@@ -97,11 +97,30 @@ func (s *server) localNodes(ctx context.Context, dir, program string, count int)
 	return nodes, nil
 }
 
+// openTier changes an account that nobody chose a tier for to the advanced one: without it
+// there are no sessions on the nodes that dev makes.
+func (s *server) openTier(admin context.Context) error {
+	tier, err := s.control.GetServiceSetting(admin, &ssm.GetServiceSettingInput{SettingID: ssm.ActivationTierSetting})
+	if err != nil || tier.ServiceSetting.Status != "Default" {
+		return err
+	}
+	input := &ssm.UpdateServiceSettingInput{SettingID: ssm.ActivationTierSetting, SettingValue: ssm.TierAdvanced}
+	answer, err := s.control.UpdateServiceSetting(admin, input)
+	s.trail.Record(admin, "ssm:UpdateServiceSetting", input, answer, err)
+	if err == nil {
+		s.logger.Info("activation tier changed", "to", ssm.TierAdvanced, "why", "sessions on the nodes of dev need it")
+	}
+	return err
+}
+
 // register makes an activation for one node, as the administrator and through the
 // operation that the API has for it, and has the agent register with it.
 func (s *server) register(ctx context.Context, n *localNode, name string) (string, error) {
 	admin, err := s.asAdministrator(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := s.openTier(admin); err != nil {
 		return "", err
 	}
 	// A deployment of an earlier release does not have it.

@@ -18,6 +18,7 @@ import (
 var guardedOtherwise = map[string]string{
 	"ssm:RegisterManagedInstance":         "the code of its activation",
 	"ssm:RequestManagedInstanceRoleToken": "the node's own key",
+	"ssm:UpdateManagedInstancePublicKey":  "the node's own key",
 }
 
 // TestEveryOperationAsksForAuthorizationFirst calls each operation as somebody who may
@@ -53,6 +54,11 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 		"ssm:ListAssociations":            `{}`,
 		"ec2messages:GetMessages":         `{"Destination":"` + node + `"}`,
 		"sekisho:EndUnauthorizedSessions": `{}`,
+		"ssm:DeregisterManagedInstance":   `{"InstanceId":"` + node + `"}`,
+		"ssm:UpdateManagedInstanceRole":   `{"InstanceId":"` + node + `","IamRole":"NodeRole"}`,
+		"ssm:GetServiceSetting":           `{"SettingId":"/ssm/managed-instance/activation-tier"}`,
+		"ssm:UpdateServiceSetting":        `{"SettingId":"/ssm/managed-instance/activation-tier","SettingValue":"standard"}`,
+		"ssm:ResetServiceSetting":         `{"SettingId":"/ssm/managed-instance/activation-tier"}`,
 
 		"ssm:CreateDocument":               `{"Name":"new","DocumentType":"Session","Content":"{\"schemaVersion\":\"1.0\",\"sessionType\":\"Standard_Stream\",\"inputs\":{}}"}`,
 		"ssm:GetDocument":                  `{"Name":"theirs"}`,

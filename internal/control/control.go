@@ -138,12 +138,20 @@ func (s *Server) Operations() []awsapi.Operation {
 	register.Anonymous = true // guarded by its activation
 	token := awsapi.Op("ssm", "RequestManagedInstanceRoleToken", s.RequestManagedInstanceRoleToken)
 	token.NodeSigned = true
+	newKey := awsapi.Op("ssm", "UpdateManagedInstancePublicKey", s.UpdateManagedInstancePublicKey)
+	newKey.NodeSigned = true
 	return []awsapi.Operation{
 		awsapi.Op("ssm", "CreateActivation", s.CreateActivation),
 		awsapi.Op("ssm", "DescribeActivations", s.DescribeActivations),
 		awsapi.Op("ssm", "DeleteActivation", s.DeleteActivation),
 		register,
 		token,
+		newKey,
+		awsapi.Op("ssm", "DeregisterManagedInstance", s.DeregisterManagedInstance),
+		awsapi.Op("ssm", "UpdateManagedInstanceRole", s.UpdateManagedInstanceRole),
+		awsapi.Op("ssm", "GetServiceSetting", s.GetServiceSetting),
+		awsapi.Op("ssm", "UpdateServiceSetting", s.UpdateServiceSetting),
+		awsapi.Op("ssm", "ResetServiceSetting", s.ResetServiceSetting),
 		awsapi.Op("ssm", "UpdateInstanceInformation", s.UpdateInstanceInformation),
 		awsapi.Op("ssm", "DescribeInstanceInformation", s.DescribeInstanceInformation),
 		awsapi.Op("ssm", "DescribeInstanceProperties", s.DescribeInstanceProperties),

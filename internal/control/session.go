@@ -41,6 +41,9 @@ func (s *Server) StartSession(ctx context.Context, in *ssm.StartSessionInput) (*
 	if node == nil {
 		return nil, notConnected(in.Target)
 	}
+	if err := s.checkTier(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.checkSessionLimit(ctx, node); err != nil {
 		return nil, err
 	}

@@ -96,6 +96,9 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	must(t, w.store.AttachPolicy(t.Context(), store.Entity{Type: store.EntityUser, Name: "alice"},
 		"arn:aws:iam::aws:policy/AdministratorAccess", 10))
 	w.role("NodeRole", "/service-role/")
+	must(t, w.store.PutSetting(t.Context(), store.Setting{
+		ID: ssm.ActivationTierSetting, Value: ssm.TierAdvanced, ModifiedAt: time.Now(), ModifiedBy: "System",
+	}))
 	return w
 }
 

@@ -38,6 +38,7 @@ func join(t *testing.T, d *deployment, c cli) *remote {
 // joinAs is join with another way to run the agent.
 func joinAs(t *testing.T, d *deployment, c cli, program func(dir string) *exec.Cmd) *remote {
 	t.Helper()
+	d.advanced(c)
 	r := &remote{deployment: d, program: program, toServer: newProxy(t, d.listen), toService: newProxy(t, d.listen), dir: t.TempDir()}
 	var err error
 	if r.log, err = os.Create(filepath.Join(t.TempDir(), "agent.log")); err != nil {
@@ -291,4 +292,10 @@ func TestAgentUpdate(t *testing.T) {
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("the client ended with %v", err)
 	}
+}
+
+// advanced switches the account to the tier that has sessions on hybrid nodes.
+func (d *deployment) advanced(c cli) {
+	d.t.Helper()
+	d.must(c, "ssm", "update-service-setting", "--setting-id", "/ssm/managed-instance/activation-tier", "--setting-value", "advanced")
 }

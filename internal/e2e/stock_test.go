@@ -76,6 +76,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 	if os.Geteuid() != 0 {
 		t.Skip("the stock agent registers as root only")
 	}
+	d.advanced(c)
 	dir := t.TempDir()
 	// ssm-user must reach its home.
 	for p := dir; p != "/" && p != os.TempDir(); p = filepath.Dir(p) {

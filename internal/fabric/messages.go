@@ -7,6 +7,7 @@ const (
 	NodeStart     = "start"     // hand the task of a new session to the node
 	NodeTerminate = "terminate" // tell the node to end a session
 	NodePing      = "ping"      // is the control channel open?
+	NodeExpel     = "expel"     // close the control channel: the node is registered no more
 )
 
 // NodeRequest is a request on [Node]. It is answered by the gateway that holds the

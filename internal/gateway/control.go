@@ -49,6 +49,7 @@ const maxComplaints = 5
 var (
 	errNewerChannel = errors.New("the node opened a newer control channel")
 	errNoPong       = errors.New("the node does not answer pings")
+	errExpelled     = errors.New("the node is registered no more")
 )
 
 // openControlChannel serves a node's control channel until it ends. The newest wins:
@@ -229,6 +230,9 @@ func (c *control) request(ctx context.Context, data []byte) ([]byte, error) {
 	}
 	switch in.Kind {
 	case fabric.NodePing:
+		return nil, nil
+	case fabric.NodeExpel:
+		c.cancel(errExpelled)
 		return nil, nil
 	case fabric.NodeTerminate:
 		return nil, c.terminate(ctx, in.SessionID)

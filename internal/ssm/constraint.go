@@ -8,6 +8,7 @@ var Patterns = joined(iamPatterns, documentPatterns, logsPatterns, map[string]st
 	"ActivationId":        `^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`,
 	"DefaultInstanceName": `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`,
 	"DocumentARN":         `^[a-zA-Z0-9_\-.:/]{3,128}$`,
+	"ManagedInstanceId":   `^mi-[0-9a-f]{17}$`,
 	"SessionReason":       `^.{1,256}$`,
 	"Tag":                 `^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$`,
 })

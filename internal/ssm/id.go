@@ -91,6 +91,9 @@ func (a ARNs) Document(name string) string {
 // Session is the ARN of a session.
 func (a ARNs) Session(id string) string { return a.ssm("session/" + id) }
 
+// ServiceSetting is the ARN of a service setting, whose id begins with a slash.
+func (a ARNs) ServiceSetting(id string) string { return a.ssm("servicesetting" + id) }
+
 // Any is the resource that a denial of an operation without resource-level
 // permission names.
 func (a ARNs) Any() string { return a.ssm("*") }
