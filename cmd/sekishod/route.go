@@ -3,11 +3,22 @@ package main
 import (
 	"net/http"
 	"strings"
+
+	"sekisho/internal/s3"
 )
+
+// s3Domains are the names below which buckets have names of their own.
+func (c *config) s3Domains() []string {
+	if c.ServiceDomain == "" {
+		return nil
+	}
+	return []string{"s3." + c.Region + "." + strings.ToLower(c.ServiceDomain)}
+}
 
 // routes are the parts of the server behind its one port.
 type routes struct {
 	gateway http.Handler // control and data channels
+	s3      *s3.Server   // buckets and objects
 	api     http.Handler // AWS JSON and Query
 	console http.Handler // what a browser asks for
 }
@@ -18,6 +29,8 @@ func (p routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/v1/control-channel/"), strings.HasPrefix(r.URL.Path, "/v1/data-channel/"):
 		p.gateway.ServeHTTP(w, r)
+	case p.s3.Matches(r):
+		p.s3.ServeHTTP(w, r)
 	case isAPI(r):
 		p.api.ServeHTTP(w, r)
 	case r.URL.Path == "/health":

@@ -24,6 +24,7 @@ import (
 	"sekisho/internal/iam"
 	"sekisho/internal/kms"
 	"sekisho/internal/logstream"
+	"sekisho/internal/s3"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 	"sekisho/internal/sts"
@@ -49,6 +50,9 @@ const (
 
 	// sweepInterval is how often what is no longer needed is removed from the database.
 	sweepInterval = time.Hour
+	// objectsDir holds the bytes of the buckets, encrypted. It is in the data directory.
+	objectsDir = "objects"
+
 	// lockOutInterval is how often it is looked whether identities changed.
 	lockOutInterval = 2 * time.Second
 )
@@ -72,6 +76,7 @@ type server struct {
 	trail  *trail.Recorder
 	kms    *kms.Server
 	logs   *logstream.Server
+	s3     *s3.Server
 	// operations are those of all services.
 	operations []awsapi.Operation
 	control    *control.Server
@@ -217,7 +222,7 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return routes{gateway: s.gateway, api: api, console: pages}, nil
+	return routes{gateway: s.gateway, s3: s.s3, api: api, console: pages}, nil
 }
 
 // addServices makes the services and gathers their operations.
@@ -235,6 +240,11 @@ func (s *server) addServices() error {
 		return err
 	}
 	s.logs, err = logstream.New(logstream.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Keys: s.kms, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	s.s3, err = s3.New(s3.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Keys: s.kms, Logger: s.logger,
+		Blobs: s3.Dir(filepath.Join(s.cfg.DataDir, objectsDir)), Domains: s.cfg.s3Domains(), Record: s.trail.Record})
 	if err != nil {
 		return err
 	}
@@ -274,6 +284,9 @@ func (s *server) sweep(ctx context.Context) {
 		}
 		if err == nil {
 			err = s.logs.Sweep(ctx)
+		}
+		if err == nil {
+			err = s.s3.Sweep(ctx)
 		}
 		if retention := s.cfg.Audit.Retention; err == nil && retention > 0 {
 			_, err = s.store.DeleteAuditBefore(ctx, now.Add(-retention))

@@ -23,6 +23,15 @@ var exceptions = map[string]kind{
 	"ec2messages:GetMessages": {readOnly: true, data: true},
 	"logs:PutLogEvents":       {data: true},
 
+	"s3:HeadBucket":              {readOnly: true, data: true},
+	"s3:HeadObject":              {readOnly: true, data: true},
+	"s3:ListObjects":             {readOnly: true, data: true},
+	"s3:PutObject":               {data: true},
+	"s3:CreateMultipartUpload":   {data: true},
+	"s3:UploadPart":              {data: true},
+	"s3:CompleteMultipartUpload": {data: true},
+	"s3:AbortMultipartUpload":    {data: true},
+
 	"sts:AssumeRole":                {readOnly: true, issues: true},
 	"sts:AssumeRoleWithWebIdentity": {readOnly: true, issues: true},
 	"sts:GetSessionToken":           {readOnly: true, issues: true},

@@ -19,8 +19,10 @@ var nameTypes = map[string]map[string]string{
 		"policyName": "AWS::IAM::Policy", "instanceProfileName": "AWS::IAM::InstanceProfile",
 		"accessKeyId": "AWS::IAM::AccessKey",
 	},
-	"sts": {"accessKeyId": "AWS::IAM::AccessKey"},
-	"ssm": {"activationId": "AWS::SSM::Activation", "iamRole": "AWS::IAM::Role"},
+	"s3":   {"bucketName": "AWS::S3::Bucket"},
+	"logs": {"logGroupName": "AWS::Logs::LogGroup"},
+	"sts":  {"accessKeyId": "AWS::IAM::AccessKey"},
+	"ssm":  {"activationId": "AWS::SSM::Activation", "iamRole": "AWS::IAM::Role"},
 }
 
 // typeNames are the types of resources whose ARNs spell them otherwise.
