@@ -58,6 +58,8 @@ func command(ctx context.Context, w world) int {
 		err = register(ctx, w, rest)
 	case "run":
 		err = run(ctx, w, rest)
+	case "diagnose":
+		err = diagnose(ctx, w, rest)
 	case "service":
 		err = service(ctx, w, rest)
 	case "version", "-version", "--version":
@@ -89,6 +91,9 @@ func isStockRegister(args []string) bool {
 	return false
 }
 
+// errReported says that what failed has been told already.
+var errReported = errors.New("failed")
+
 // errUsage says that the problem has been explained already.
 var errUsage = errors.New("usage")
 
@@ -99,6 +104,8 @@ func report(w world, err error) int {
 		return exitOK
 	case errors.Is(err, errUsage):
 		return exitUsage
+	case errors.Is(err, errReported):
+		return exitError
 	}
 	fmt.Fprintf(w.stderr, "sekisho-agent: %v\n", err)
 	if hint := agent.Hint(err); hint != "" {
@@ -155,6 +162,7 @@ on it without an open port.
 Usage:
   sekisho-agent register --endpoint URL --region REGION --id ID --code CODE [--ca FILE]
   sekisho-agent run
+  sekisho-agent diagnose
   sekisho-agent service install | uninstall | status
   sekisho-agent version
 

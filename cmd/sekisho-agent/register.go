@@ -39,7 +39,7 @@ func register(ctx context.Context, w world, args []string) error {
 		}
 		return ""
 	}
-	fs.StringVar(&act.Dir, "dir", agent.DefaultDir, "`directory` of the registration")
+	fs.StringVar(&act.Dir, "dir", agent.DefaultDir(), "`directory` of the registration")
 	fs.StringVar(&act.Endpoint, "endpoint", env("SEKISHO_ENDPOINT", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"), "`URL` of the server, https://host:port")
 	fs.StringVar(&act.CAFile, "ca", env("SEKISHO_CA", "AWS_CA_BUNDLE"), "`file` with the server's certificate authority in PEM, pinned from now on")
 	fs.StringVar(&act.Region, "region", env("SEKISHO_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"), "the server's `region`")

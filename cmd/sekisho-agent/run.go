@@ -22,7 +22,7 @@ var errParentEnded = errors.New("the parent process has ended")
 func run(ctx context.Context, w world, args []string) error {
 	fs := flags(w, runHelp)
 	var cfg agent.Config
-	fs.StringVar(&cfg.Dir, "dir", agent.DefaultDir, "`directory` of the registration")
+	fs.StringVar(&cfg.Dir, "dir", agent.DefaultDir(), "`directory` of the registration")
 	fs.StringVar(&cfg.SessionUser, "session-user", agent.DefaultSessionUser,
 		"local `user` of sessions whose document names none, when the agent is root;\nempty: the agent's own account")
 	fs.BoolVar(&cfg.Debug, "debug", false, "log more")

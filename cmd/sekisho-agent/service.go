@@ -28,7 +28,7 @@ func service(ctx context.Context, w world, args []string) error {
 		verb, args = args[0], args[1:]
 	}
 	fs := flags(w, serviceHelp)
-	dir := fs.String("dir", agent.DefaultDir, "`directory` of the registration")
+	dir := fs.String("dir", agent.DefaultDir(), "`directory` of the registration")
 	asJSON := fs.Bool("json", false, "print JSON")
 	if err := parse(w, fs, args); err != nil {
 		return err

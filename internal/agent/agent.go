@@ -157,21 +157,26 @@ func (a *agent) heartbeat(ctx context.Context) {
 }
 
 func (a *agent) updateInformation(ctx context.Context) error {
-	facts := platform.Local()
 	return a.creds.use(ctx, func(c Credentials) error {
-		return a.server.call(ctx, "AmazonSSM.UpdateInstanceInformation", &ssm.UpdateInstanceInformationInput{
-			InstanceID:           a.reg.NodeID,
-			AgentName:            agentName,
-			AgentStatus:          "Active",
-			AgentVersion:         agentVersion,
-			ComputerName:         facts.ComputerName,
-			IPAddress:            facts.IPAddress,
-			PlatformName:         facts.Name,
-			PlatformType:         facts.Type,
-			PlatformVersion:      facts.Version,
-			SSMConnectionChannel: "ssmmessages",
-		}, nil, a.server.sigv4Signer(c, "ssm"))
+		return a.server.call(ctx, "AmazonSSM.UpdateInstanceInformation", information(a.reg.NodeID), nil, a.server.sigv4Signer(c, "ssm"))
 	})
+}
+
+// information is what a node tells about its machine.
+func information(nodeID string) *ssm.UpdateInstanceInformationInput {
+	facts := platform.Local()
+	return &ssm.UpdateInstanceInformationInput{
+		InstanceID:           nodeID,
+		AgentName:            agentName,
+		AgentStatus:          "Active",
+		AgentVersion:         agentVersion,
+		ComputerName:         facts.ComputerName,
+		IPAddress:            facts.IPAddress,
+		PlatformName:         facts.Name,
+		PlatformType:         facts.Type,
+		PlatformVersion:      facts.Version,
+		SSMConnectionChannel: "ssmmessages",
+	}
 }
 
 // waitAtMost waits for a group, but not for ever. The goroutine ends with the group.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"sekisho/internal/platform"
 	"sekisho/internal/ssm"
 )
 
@@ -158,6 +159,9 @@ func (act Activation) registration() (*Registration, error) {
 func saveNextKey(dir string, key *rsa.PrivateKey) error {
 	// One that exists keeps its mode: it may be the operator's own.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := platform.MakePrivate(dir); err != nil {
 		return err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)

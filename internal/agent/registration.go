@@ -13,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"sekisho/internal/platform"
 )
 
 // DefaultDir is where a registration is kept unless the operator says otherwise.
-const DefaultDir = "/var/lib/sekisho-agent"
+func DefaultDir() string { return platform.DataDir(agentName) }
 
 // Files of the directory. The key of a registration under way waits in nextKeyFile, so
 // that the old registration works until the new one is complete.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -53,9 +52,9 @@ type server struct {
 func newServer(reg *Registration) (*server, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if reg.CA != "" {
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM([]byte(reg.CA)) {
-			return nil, errors.New("the registration's certificate authority is no PEM certificate")
+		var err error
+		if trust, err = pinnedTrust(reg.CA); err != nil {
+			return nil, err
 		}
 	}
 	s := &server{endpoint: reg.Endpoint, region: reg.Region}

@@ -40,3 +40,6 @@ func Siblings(...string) []string { return nil }
 // Detach makes cmd the leader of a session of its own, so that neither the end of
 // this process nor a signal to its group ends it.
 func Detach(cmd *exec.Cmd) { detach(cmd) }
+
+// DataDir is where a service of this name keeps its data.
+func DataDir(name string) string { return "/var/db/" + name }

@@ -110,3 +110,6 @@ func arguments(pid int) ([]string, bool) {
 // Detach makes cmd the leader of a session of its own, so that neither the end of
 // this process nor a signal to its group ends it.
 func Detach(cmd *exec.Cmd) { detach(cmd) }
+
+// DataDir is where a service of this name keeps its data.
+func DataDir(name string) string { return "/var/lib/" + name }
