@@ -58,6 +58,7 @@ type agent struct {
 	reg      *Registration
 	server   *server
 	creds    *credentials
+	key      *nodeKey
 	logger   *slog.Logger
 	control  uplink
 	sessions sessions
@@ -89,7 +90,11 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	logger := cfg.Logger.With("node_id", reg.NodeID)
 	a := &agent{cfg: cfg, reg: reg, server: srv, logger: logger}
-	a.creds = newCredentials(srv, reg.Fingerprint, func() (signer, error) { return rsaSigner(srv, reg.NodeID, key), nil })
+	// A copy: the registration that workers are given is not written to.
+	own := *reg
+	a.key = &nodeKey{dir: cfg.Dir, reg: &own, server: srv}
+	a.key.current.Store(key)
+	a.creds = newCredentials(srv, reg.Fingerprint, a.key.signer)
 	a.control.init()
 	a.sessions.init()
 
@@ -103,6 +108,7 @@ func Run(ctx context.Context, cfg Config) error {
 	var loops, link sync.WaitGroup
 	loops.Go(func() { a.creds.keepFresh(ctx, logger) })
 	loops.Go(func() { a.heartbeat(ctx) })
+	loops.Go(func() { a.keepKey(ctx) })
 	link.Go(func() { a.keepControl(linkCtx, taskCtx) })
 
 	<-ctx.Done()

@@ -40,6 +40,9 @@ type credentials struct {
 
 	current atomic.Pointer[Credentials] // never nil
 
+	// keyWanted has a value when the server asks for a new key pair.
+	keyWanted chan struct{}
+
 	// renewal holds the one renewal; who takes it out is its owner until he puts it
 	// back. Callers wait for it no longer than their context, and only those whose
 	// credentials are of no use wait at all.
@@ -53,7 +56,7 @@ type renewal struct {
 }
 
 func newCredentials(s *server, fingerprint string, signer func() (signer, error)) *credentials {
-	c := &credentials{server: s, fingerprint: fingerprint, signer: signer, renewal: make(chan renewal, 1)}
+	c := &credentials{server: s, fingerprint: fingerprint, signer: signer, keyWanted: make(chan struct{}, 1), renewal: make(chan renewal, 1)}
 	c.current.Store(&Credentials{})
 	c.renewal <- renewal{retry: backoff{min: 500 * time.Millisecond, max: 30 * time.Second}}
 	return c
@@ -141,6 +144,12 @@ func (c *credentials) request(ctx context.Context) (Credentials, error) {
 		// The clocks disagree and the answer was not refused for it, or the server's
 		// credentials are useless. Either way asking again at once would not help.
 		return Credentials{}, fmt.Errorf("the server's credentials end at %s, which is past: compare the clocks", out.TokenExpirationDate.Format(time.RFC3339))
+	}
+	if out.UpdateKeyPair {
+		select {
+		case c.keyWanted <- struct{}{}:
+		default:
+		}
 	}
 	return Credentials{
 		AccessKeyID: out.AccessKeyID, SecretAccessKey: out.SecretAccessKey, SessionToken: out.SessionToken,

@@ -66,8 +66,20 @@ func Load(dir string) (*Registration, error) {
 	return &r, nil
 }
 
-// key reads the private key that belongs to the registration.
+// key reads the private key that belongs to the registration, or the one that has taken
+// its place since the registration was read.
 func (r *Registration) key(dir string) (*rsa.PrivateKey, error) {
+	key, err := r.readKey(dir)
+	if err == nil {
+		return key, nil
+	}
+	if now, loadErr := Load(dir); loadErr == nil && now.NodeID == r.NodeID && now.KeySHA256 != r.KeySHA256 {
+		return now.readKey(dir)
+	}
+	return nil, err
+}
+
+func (r *Registration) readKey(dir string) (*rsa.PrivateKey, error) {
 	var first error
 	for _, name := range []string{keyFile, nextKeyFile} {
 		key, err := readKey(filepath.Join(dir, name))

@@ -57,6 +57,9 @@ type testServer struct {
 	sessions   map[string]*testSession
 	refuse     func(r *http.Request) *ssm.Error // before anything else
 	deaf       bool                             // answers no ping
+	wantKey    bool                             // asks for a new key pair
+	rotation   func(body []byte) error          // answers the new key pair
+	twoKeys    bool                             // a signature by another key is no mistake of the test
 	open       map[*websocket.Conn]bool
 }
 
@@ -164,6 +167,9 @@ func (s *testServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		e, ok := err.(*ssm.Error)
+		if wrong, isSignature := err.(*sigv4.Error); isSignature && s.twoKeys {
+			e, ok = ssm.Errorf(wrong.Code, "%s", wrong.Message), true
+		}
 		if !ok {
 			s.t.Errorf("%s %s: %v", r.Method, r.URL, err)
 			e = ssm.Errorf("InternalServerError", "%v", err)
@@ -254,7 +260,17 @@ func (s *testServer) api(w http.ResponseWriter, r *http.Request, body []byte) er
 		return json.NewEncoder(w).Encode(ssm.RequestManagedInstanceRoleTokenOutput{
 			AccessKeyID: id, SecretAccessKey: s.secrets[id], SessionToken: "token-" + id,
 			TokenExpirationDate: ssm.Time{Time: time.Now().Add(s.shift + s.life)},
+			UpdateKeyPair:       s.wantKey,
 		})
+	case "AmazonSSM.UpdateManagedInstancePublicKey":
+		if err := s.authenticate(r, body, "ssm", true); err != nil {
+			return err
+		}
+		if err := s.rotation(body); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "{}")
+		return err
 	case "AmazonSSM.UpdateInstanceInformation":
 		if err := s.authenticate(r, body, "ssm", false); err != nil {
 			return err
