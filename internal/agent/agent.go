@@ -108,6 +108,7 @@ func Run(ctx context.Context, cfg Config) error {
 	var loops, link sync.WaitGroup
 	loops.Go(func() { a.creds.keepFresh(ctx, logger) })
 	loops.Go(func() { a.heartbeat(ctx) })
+	loops.Go(func() { a.deliverLogs(ctx) })
 	loops.Go(func() { a.keepKey(ctx) })
 	link.Go(func() { a.keepControl(linkCtx, taskCtx) })
 

@@ -39,6 +39,8 @@ type sessions struct {
 	adopted map[string]bool          // run by workers of an agent before this one, at its start
 	acks    map[string]chan struct{} // by message id, closed by the acknowledgement
 	empty   chan struct{}            // closed while nothing runs
+
+	logs chan struct{} // a worker ended: its session's log may be delivered
 }
 
 // outcome is how a session ended.
@@ -60,6 +62,7 @@ func (s *sessions) init() {
 	}
 	s.empty = make(chan struct{})
 	close(s.empty)
+	s.logs = make(chan struct{}, 1)
 }
 
 // Facts about a start message.
@@ -288,6 +291,7 @@ func (a *agent) runWorker(ctx context.Context, task message.SessionTask, logger 
 		if err := w.cmd.Wait(); err != nil {
 			logger.Warn("session worker ended badly", "error", err)
 		}
+		a.sessions.logEnded()
 	})
 	var o outcome
 	if readErr != nil || json.Unmarshal(line, &o) != nil || o.Status == "" {

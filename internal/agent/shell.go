@@ -38,6 +38,9 @@ func openShell(ctx context.Context, w *worker, task message.SessionTask) (activi
 	if err != nil {
 		return nil, err
 	}
+	if err := w.startLog(ctx, task, who.Name); err != nil {
+		return nil, err
+	}
 	proc, err := startShell(who, w.id)
 	if err != nil {
 		return nil, sentence("%s%v", cannotStart, err)
@@ -50,7 +53,10 @@ func openShell(ctx context.Context, w *worker, task message.SessionTask) (activi
 	return s, nil
 }
 
-func (s *shell) close() { s.proc.Close() }
+func (s *shell) close() {
+	s.proc.Close()
+	s.w.endLog()
+}
 
 // errShellEnded is the ordinary end.
 var errShellEnded = errors.New("the shell ended")
@@ -100,6 +106,7 @@ func (s *shell) pump(ctx context.Context) {
 	for {
 		n, err := s.proc.Read(buf)
 		if n > 0 {
+			s.w.record(buf[:n])
 			if sendErr := s.w.ch.Send(ctx, message.PayloadOutput, buf[:n]); sendErr != nil {
 				s.w.logger.Debug("output not sent", "error", sendErr)
 				return

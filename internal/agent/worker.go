@@ -8,6 +8,7 @@ import (
 
 	"sekisho/internal/datachannel"
 	"sekisho/internal/message"
+	"sekisho/internal/sessionlog"
 )
 
 const (
@@ -28,6 +29,8 @@ type worker struct {
 	// sessionUser is the account of sessions whose document names none; empty means the
 	// agent's own.
 	sessionUser string
+	dir         string             // of the agent
+	log         *sessionlog.Writer // nil if no log is kept
 	ch          *datachannel.Channel
 	link        *link
 	client      string                  // version of the client, once there was a handshake
@@ -95,7 +98,7 @@ func runSession(ctx context.Context, spec workerSpec, logger *slog.Logger) outco
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	ch := datachannel.New(datachannel.Config{Role: datachannel.Agent, Window: kind.window, Logger: logger})
-	w := &worker{id: id, logger: logger, sessionUser: spec.SessionUser, ch: ch, end: end}
+	w := &worker{id: id, logger: logger, sessionUser: spec.SessionUser, dir: spec.Dir, ch: ch, end: end}
 	w.link = &link{server: srv, creds: creds, ch: ch, nodeID: spec.Registration.NodeID, session: id, pace: spec.Pace, logger: logger}
 
 	// The connection is made while the activity starts; output waits for it.
