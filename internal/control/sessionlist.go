@@ -36,7 +36,7 @@ func (s *Server) DescribeSessions(ctx context.Context, in *ssm.DescribeSessionsI
 	}
 	out := &ssm.DescribeSessionsOutput{Sessions: make([]ssm.Session, 0, len(list))}
 	for _, x := range list {
-		out.Sessions = append(out.Sessions, describeSession(x))
+		out.Sessions = append(out.Sessions, s.describeSession(x))
 	}
 	out.NextToken, err = s.pageToken(operation, parameters, next)
 	return out, err
@@ -93,7 +93,7 @@ var sessionStatuses = []ssm.SessionStatus{
 	ssm.SessionTerminating, ssm.SessionTerminated, ssm.SessionFailed,
 }
 
-func describeSession(x store.Session) ssm.Session {
+func (s *Server) describeSession(x store.Session) ssm.Session {
 	out := ssm.Session{
 		SessionID:    x.ID,
 		Target:       x.NodeID,
@@ -110,7 +110,7 @@ func describeSession(x store.Session) ssm.Session {
 		out.MaxSessionDuration = strconv.Itoa(int(x.MaxDuration / time.Minute))
 	}
 	if !x.Status.Active() {
-		out.OutputURL = &ssm.SessionOutputURL{} // nowhere: no logs are configured
+		out.OutputURL = s.outputURL(x)
 	}
 	return out
 }

@@ -51,7 +51,7 @@ if [ ! -d "$1/etc" ]; then
 	chmod 755 "$1/bin" "$1"/bin/*
 	printf '%s' "$3" >"$1/bin/configuration/amazon-ssm-agent.json"
 	chmod 600 "$1/bin/configuration/amazon-ssm-agent.json"
-	for s in ssm ssmmessages ec2messages logs s3 kms; do
+	for s in ssm ssmmessages ec2messages logs s3 ssm-session-manager-bucket.s3 kms; do
 		echo "127.0.0.1 $s.local-1.` + stockDomain + `" >>"$1/etc/hosts"
 	done
 fi
