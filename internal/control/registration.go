@@ -44,10 +44,34 @@ func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterMa
 	case err != nil:
 		return nil, err
 	}
+	s.noteKnownMachine(ctx, node)
 	s.cfg.Logger.Info("node registered", "node_id", node.ID, "activation_id", in.ActivationID,
 		"remote", awsapi.Info(ctx).SourceIP)
 	return &ssm.RegisterManagedInstanceOutput{InstanceID: node.ID}, nil
 }
+
+// noteKnownMachine tells the operator when a machine that joins is a node already. It is
+// registered all the same: a machine that was set up anew must be able to join.
+func (s *Server) noteKnownMachine(ctx context.Context, node store.Node) {
+	others, _, err := s.cfg.Store.Nodes(ctx, store.NodeFilter{Fingerprints: []string{node.Fingerprint}}, store.Page{Limit: maxKnownMachines})
+	if err != nil {
+		s.cfg.Logger.Warn("machines with the same fingerprint not looked up", "node_id", node.ID, "error", err)
+		return
+	}
+	var ids []string
+	for _, n := range others {
+		if n.ID != node.ID {
+			ids = append(ids, n.ID)
+		}
+	}
+	if len(ids) > 0 {
+		s.cfg.Logger.Warn("a machine registered that is a node already", "node_id", node.ID, "registered_as", ids,
+			"hint", "registered again: deregister the older node; a clone of another machine: give it an identity of its own and register it again")
+	}
+}
+
+// maxKnownMachines bounds how many nodes of one fingerprint are told.
+const maxKnownMachines = 10
 
 // errPublicKey is the answer to a key that cannot be a node's.
 var errPublicKey = ssm.Errorf(ssm.CodeInvalidPublicKey, "The public key must be an RSA key of at least 2048 bits, in base64.")

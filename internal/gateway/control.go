@@ -86,6 +86,9 @@ func (c *control) serve(ctx context.Context) error {
 	}
 	older := g.nodes[c.nodeID]
 	g.nodes[c.nodeID] = c
+	if older != nil {
+		g.tookOver(c.nodeID, older.wire.remote, c.wire.remote, time.Now())
+	}
 	g.mu.Unlock()
 	defer c.forget()
 	if older != nil {

@@ -120,6 +120,8 @@ type Gateway struct {
 	nodes    map[string]*control // newest control channel of each node here
 	sessions map[string]*session // sessions that this gateway relays
 	closed   bool
+	// takeovers are by node, of nodes that had any lately.
+	takeovers map[string]*takeovers
 }
 
 var errClosing = errors.New("the gateway is shutting down")
@@ -137,7 +139,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, limits: cfg.Limits.withDefaults(), logger: logger,
 		tokens:   &tokens{key: cfg.TokenKey, now: time.Now, used: map[[16]byte]time.Time{}},
 		nodes:    map[string]*control{},
-		sessions: map[string]*session{},
+		sessions: map[string]*session{}, takeovers: map[string]*takeovers{},
 	}
 	g.life, g.stop = context.WithCancelCause(context.Background())
 	g.running.Go(g.renewLeases)

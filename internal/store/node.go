@@ -66,6 +66,8 @@ type NodeFilter struct {
 	HeardSince  time.Time // last ping at this time or later
 	SilentSince time.Time // last ping before this time, or never
 
+	// Fingerprints are those of the machines.
+	Fingerprints []string
 	// Deregistered includes deregistered nodes.
 	Deregistered bool
 }
@@ -124,6 +126,7 @@ func (s *Store) nodes(ctx context.Context, f NodeFilter, p Page) ([]Node, string
 	w.in("platform_type", f.PlatformTypes)
 	w.in("activation_id", f.ActivationIDs)
 	w.in("iam_role", f.IamRoles)
+	w.in("fingerprint", f.Fingerprints)
 	if len(f.TagKeys) > 0 {
 		w.tagged(tagNode, "nodes.id", "key in ("+w.params(f.TagKeys)+")")
 	}
