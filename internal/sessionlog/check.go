@@ -20,14 +20,21 @@ const (
 	nameGroup  = "CloudWatch Logs log group"
 )
 
+// refusal is a sentence for the user: why the session does not begin.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
+
 // errNotEncrypted is what the stock agent says (agent-control-plane.md §5.3).
 func errNotEncrypted(sink, short string) error {
-	return fmt.Errorf("We couldn't start the session because encryption is not set up on the selected %s. "+
+	return refuse("We couldn't start the session because encryption is not set up on the selected %s. "+
 		"Either encrypt the %s or choose an option to enable logging without encryption.", sink, short)
 }
 
 func errCannotTell(sink string, cause error) error {
-	return fmt.Errorf("Couldn't start the session because we are unable to validate encryption on %s. Error: %w", sink, cause)
+	return refuse("Couldn't start the session because we are unable to validate encryption on %s. Error: %v", sink, cause)
 }
 
 // Check says why a session must not begin: a sink is not encrypted, or does not tell,
