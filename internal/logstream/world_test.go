@@ -31,9 +31,11 @@ type world struct {
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldOn(t, storetest.Open(t)) }
+
+func newWorldOn(t *testing.T, s *store.Store) *world {
 	t.Helper()
-	w := &world{t: t, store: storetest.Open(t), keys: &fakeKeys{}}
+	w := &world{t: t, store: s, keys: &fakeKeys{}}
 	a, err := auth.New(auth.Config{Store: w.store, ARNs: arns})
 	must(t, err)
 	w.server, err = New(Config{Store: w.store, Auth: a, ARNs: arns, Keys: w.keys,
