@@ -80,6 +80,7 @@ type Server struct {
 	cfg        Config
 	streamHost string // of PublicURL
 	failures   *failureLimiter
+	joining    chan struct{} // holds one for each registration that goes on
 
 	stop     sync.Once
 	stopping chan struct{} // closed by Close
@@ -117,6 +118,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:        cfg,
 		streamHost: public.Host,
 		failures:   newFailureLimiter(cfg.Now),
+		joining:    make(chan struct{}, maxJoining),
 		stopping:   make(chan struct{}),
 	}, nil
 }

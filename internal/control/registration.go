@@ -13,6 +13,10 @@ import (
 	"sekisho/internal/store"
 )
 
+// maxJoining bounds the registrations that go on at once; others wait. It is below
+// maxFailures.
+const maxJoining = 8
+
 // RegisterManagedInstance lets a node join. It is unsigned: the activation's code is
 // what proves the right to it, so failures are counted per source address.
 func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterManagedInstanceInput) (*ssm.RegisterManagedInstanceOutput, error) {
@@ -22,6 +26,14 @@ func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterMa
 	}
 	if _, err := auth.ParseNodeKey(der); err != nil {
 		return nil, errPublicKey
+	}
+	// An attempt counts as a failure until it has succeeded. A hundred machines behind one
+	// address, told to join at the same moment, must not be taken for guessing.
+	select {
+	case s.joining <- struct{}{}:
+		defer func() { <-s.joining }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	succeed, ok := s.failures.begin(awsapi.Info(ctx).SourceIP)
 	if !ok {
