@@ -46,7 +46,13 @@ type Auth struct {
 	parsed    *cache[*policy.Policy]
 	narrowing *cache[*policy.Policy] // of sessions: apart, for any caller who may assume a role makes as many as it likes
 	touched   touches
+
+	guesses guesses       // of console passwords
+	hashing chan struct{} // as many sign-ins hash at once as it has room for
 }
+
+// maxHashing bounds the memory that signing in takes: a hash has 19 MiB.
+const maxHashing = 4
 
 // New makes an Auth.
 func New(cfg Config) (*Auth, error) {
@@ -73,6 +79,7 @@ func New(cfg Config) (*Auth, error) {
 		standings: newCache[*standing](maxStandings),
 		parsed:    newCache[*policy.Policy](maxParsed),
 		narrowing: newCache[*policy.Policy](maxNarrowing),
+		hashing:   make(chan struct{}, maxHashing),
 	}, nil
 }
 

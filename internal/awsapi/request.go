@@ -79,6 +79,11 @@ func WithRequest(ctx context.Context, info RequestInfo) context.Context {
 	return context.WithValue(ctx, requestKey{}, &request{info: info})
 }
 
+// WithHTTPRequest is WithRequest with the facts of r.
+func WithHTTPRequest(ctx context.Context, r *http.Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, newRequest(r))
+}
+
 // newRequest is the request of r.
 func newRequest(r *http.Request) *request {
 	var state tls.ConnectionState

@@ -1,31 +1,52 @@
-// Package console serves the pages that a person sees who opens the server's address
-// in a browser. In this version that is one page, which says what the server is and
-// how to open a session; it knows nothing about nodes or sessions and has no power.
+// Package console is the web console: it signs people in, and lets their browser call the
+// operations of the API as the user who signed in. It has no power of its own: what a
+// page shows and does is an operation, with the same authorization, the same errors and
+// the same event in the audit trail as when the aws CLI calls it.
 //
-// It promises pages that load nothing from elsewhere and run no script.
+// It promises pages that load nothing from elsewhere, run no script but their own, and
+// do nothing that another site's page asked for. A server that was built without the
+// console shows a page that says so.
 package console
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
 	"html/template"
+	"io/fs"
+	"log/slog"
 	"net/http"
+	"strings"
+
+	"sekisho/internal/auth"
+	"sekisho/internal/awsapi"
 )
 
 //go:embed landing.html style.css
 var files embed.FS
 
-// Config is what the pages show.
+// Config is what the pages show and what they call.
 type Config struct {
 	Region   string
 	Endpoint string // "https://HOST:PORT"
+
+	Assets     fs.FS // the built console, of [Built]; nil means only the page that says so
+	Auth       *auth.Auth
+	Operations []awsapi.Operation
+	// Observe is told of every call of an operation, Record of every sign-in.
+	Observe func(ctx context.Context, result awsapi.Result)
+	Record  func(ctx context.Context, action string, in, out any, err error)
+	Logger  *slog.Logger // nil means none
 }
 
 // Console serves the pages.
 type Console struct {
-	pages map[string][]byte // by language
-	style []byte
+	cfg    Config
+	pages  map[string][]byte // by language
+	style  []byte
+	assets map[string]asset // by path; nil if the console was not built
+	api    http.Handler
 }
 
 // New makes a console.
@@ -38,7 +59,20 @@ func New(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Console{style: style, pages: make(map[string][]byte)}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Console{cfg: cfg, style: style, pages: make(map[string][]byte)}
+	if cfg.Assets != nil {
+		if c.assets, err = readAssets(cfg.Assets); err != nil {
+			return nil, err
+		}
+		c.api, err = awsapi.New(awsapi.Config{Services: jsonServices(), Operations: cfg.Operations,
+			Authenticate: authenticate, Observe: cfg.Observe, Logger: cfg.Logger})
+		if err != nil {
+			return nil, err
+		}
+	}
 	for language, text := range texts() {
 		var page bytes.Buffer
 		err := layout.Execute(&page, struct {
@@ -54,12 +88,19 @@ func New(cfg Config) (*Console, error) {
 	return c, nil
 }
 
-// ServeHTTP serves the landing page at "/", its style sheet, and "not found" elsewhere.
+const (
+	landingPolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// appPolicy allows what the built console is made of. Fonts are in its style sheet.
+	appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; " +
+		"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+
+// ServeHTTP serves the console, or the landing page at "/" where it was not built.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	// There is no Strict-Transport-Security: it is remembered for a host name on all
 	// ports, and on localhost would break whatever else is developed there.
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("Content-Security-Policy", landingPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Referrer-Policy", "no-referrer")
@@ -68,9 +109,26 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	header.Set("Cache-Control", "no-cache")
 
+	if c.assets != nil && strings.HasPrefix(r.URL.Path, "/console/") {
+		c.serveAPI(w, r)
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	if c.assets != nil {
+		header.Set("Content-Security-Policy", appPolicy)
+		name := r.URL.Path
+		if name == "/" {
+			name = "/index.html"
+		}
+		if a, ok := c.assets[name]; ok {
+			a.serve(w, r)
+			return
+		}
+		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
 	switch r.URL.Path {

@@ -28,11 +28,11 @@ func get(c *Console, method, target, acceptLanguage string) *httptest.ResponseRe
 func TestLandingPageSpeaksTheReadersLanguage(t *testing.T) {
 	c := newConsole(t)
 	for _, test := range []struct{ target, accept, language, text string }{
-		{"/", "", "en", "not part of this version"},
-		{"/", "ja,en-US;q=0.7,en;q=0.3", "ja", "ウェブコンソールはありません"},
-		{"/?lang=en", "ja", "en", "not part of this version"},
-		{"/?lang=ja", "en", "ja", "ウェブコンソールはありません"},
-		{"/?lang=xx", "ja", "ja", "ウェブコンソールはありません"},
+		{"/", "", "en", "built without the web console"},
+		{"/", "ja,en-US;q=0.7,en;q=0.3", "ja", "ウェブコンソールなしで"},
+		{"/?lang=en", "ja", "en", "built without the web console"},
+		{"/?lang=ja", "en", "ja", "ウェブコンソールなしで"},
+		{"/?lang=xx", "ja", "ja", "ウェブコンソールなしで"},
 	} {
 		w := get(c, "GET", test.target, test.accept)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Language") != test.language {

@@ -24,6 +24,7 @@ var tables = []string{
 	"oidc_providers", "activations", "nodes", "temporary_credentials", "tags", "sessions", "audit_events", "audit_resources",
 	"kms_keys", "kms_key_versions", "kms_aliases", "documents", "document_versions", "document_shares",
 	"service_settings", "log_groups", "log_streams", "log_events", "buckets", "objects", "object_uploads", "object_parts", "unused_blobs",
+	"console_sessions",
 }
 
 // A table that is not named is neither searched for secrets nor frozen.

@@ -141,6 +141,9 @@ func (r *Recorder) event(ctx context.Context, c call) store.AuditEvent {
 	if kind.data {
 		e.EventCategory = "Data"
 	}
+	if service == "signin" {
+		e.EventType = "AwsConsoleSignIn"
+	}
 	if c.code == "" && kind.changes() {
 		e.ResponseElements = out.members(c.out)
 	}
