@@ -18,6 +18,10 @@ import (
 	"sekisho/internal/platform"
 )
 
+// build is stamped by the Makefile. The version that is told to the service is another: it
+// says what the agent can do.
+var build = "unknown"
+
 func main() {
 	// The hidden child first: what it needs is not what a person at a terminal needs.
 	if len(os.Args) > 1 && os.Args[1] == agent.ChildCommand {
@@ -58,6 +62,8 @@ func command(ctx context.Context, w world) int {
 		err = register(ctx, w, rest)
 	case "run":
 		err = run(ctx, w, rest)
+	case "update":
+		err = update(ctx, w, rest)
 	case "diagnose":
 		err = diagnose(ctx, w, rest)
 	case "service":
@@ -150,9 +156,9 @@ func version(w world, args []string) error {
 		return err
 	}
 	if *asJSON {
-		return json.NewEncoder(w.stdout).Encode(map[string]string{"Version": message.AgentVersion})
+		return json.NewEncoder(w.stdout).Encode(map[string]string{"Version": message.AgentVersion, "Build": build})
 	}
-	_, err := fmt.Fprintf(w.stdout, "sekisho-agent %s\n", message.AgentVersion)
+	_, err := fmt.Fprintf(w.stdout, "sekisho-agent %s (%s)\n", message.AgentVersion, build)
 	return err
 }
 
@@ -163,6 +169,7 @@ Usage:
   sekisho-agent register --endpoint URL --region REGION --id ID --code CODE [--ca FILE]
   sekisho-agent run
   sekisho-agent diagnose
+  sekisho-agent update [--check]
   sekisho-agent service install | uninstall | status
   sekisho-agent version
 

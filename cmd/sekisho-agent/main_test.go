@@ -29,6 +29,10 @@ func call(t *testing.T, stdin string, env map[string]string, args ...string) (co
 func registrar(t *testing.T) (url, ca string, requests *[]map[string]string) {
 	requests = new([]map[string]string)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/agents/key.pub" { // it has no programs
+			http.NotFound(w, r)
+			return
+		}
 		body, _ := io.ReadAll(r.Body)
 		in := map[string]string{}
 		if err := json.Unmarshal(body, &in); err != nil || r.Header.Get("X-Amz-Target") != "AmazonSSM.RegisterManagedInstance" {

@@ -42,6 +42,7 @@ func register(ctx context.Context, w world, args []string) error {
 	fs.StringVar(&act.Dir, "dir", agent.DefaultDir(), "`directory` of the registration")
 	fs.StringVar(&act.Endpoint, "endpoint", env("SEKISHO_ENDPOINT", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"), "`URL` of the server, https://host:port")
 	fs.StringVar(&act.CAFile, "ca", env("SEKISHO_CA", "AWS_CA_BUNDLE"), "`file` with the server's certificate authority in PEM, pinned from now on")
+	fs.StringVar(&act.ReleaseKey, "release-key", "", "`key` whose signature new versions of this program must have; the server's if absent")
 	fs.StringVar(&act.Region, "region", env("SEKISHO_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"), "the server's `region`")
 	fs.StringVar(&act.ID, "id", "", "activation `id`")
 	fs.StringVar(&act.Code, "code", "", "activation `code`")

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 
 	"sekisho/internal/agent"
+	"sekisho/internal/platform"
 )
 
 const runHelp = `Usage: sekisho-agent run [--dir DIR]
@@ -25,6 +28,8 @@ func run(ctx context.Context, w world, args []string) error {
 	fs.StringVar(&cfg.Dir, "dir", agent.DefaultDir(), "`directory` of the registration")
 	fs.StringVar(&cfg.SessionUser, "session-user", agent.DefaultSessionUser,
 		"local `user` of sessions whose document names none, when the agent is root;\nempty: the agent's own account")
+	fs.BoolVar(&cfg.AutoUpdate, "auto-update", false, "install new releases that the server offers, without being asked")
+	fs.DurationVar(&cfg.UpdatePatience, "update-patience", 0, "how `long` a new release may take to be online before the old one is put back (default 2m)")
 	fs.BoolVar(&cfg.Debug, "debug", false, "log more")
 	fs.BoolVar(&cfg.EndSessions, "end-sessions-on-stop", false, "end the sessions when the agent is stopped")
 	asJSON := fs.Bool("json", false, "log in JSON")
@@ -48,6 +53,15 @@ func run(ctx context.Context, w world, args []string) error {
 			io.Copy(io.Discard, w.stdin)
 			stop(errParentEnded)
 		}()
+	}
+	if program, err := os.Executable(); err == nil {
+		cfg.Program = program
+	}
+	if signals := platform.UpdateSignal(); len(signals) > 0 {
+		asked := make(chan os.Signal, 1)
+		signal.Notify(asked, signals...)
+		defer signal.Stop(asked)
+		cfg.Update = asked
 	}
 	if err := agent.Run(ctx, cfg); err != nil {
 		return fmt.Errorf("run: %w", err)

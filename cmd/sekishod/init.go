@@ -116,6 +116,9 @@ func initialise(ctx context.Context, dir string, cfg config, keep func(administr
 	if _, _, err := ca.serverCertificate(resolved.certNames(), now); err != nil {
 		return fail(err)
 	}
+	if _, err := openAgentsKey(filepath.Join(absolute, agentsKeyFile)); err != nil {
+		return fail(err)
+	}
 	if err := ensureServiceRole(ctx, db, now); err != nil {
 		return fail(err)
 	}

@@ -78,6 +78,20 @@ func commands() []command {
 			run: runAuditExport,
 		},
 		{
+			name: "agents publish", summary: "put programs of the agent where machines that join, and agents that update, get them",
+			usage: "--config FILE [--key FILE] [--release NAME] PROGRAM...",
+			examples: "sekishod agents publish --config /var/lib/sekisho/sekishod.yaml dist/agents/sekisho-agent-*\n" +
+				"sekishod agents publish --config /var/lib/sekisho/sekishod.yaml --release 1.4.0 --key /mnt/stick/agents.key sekisho-agent-linux-amd64",
+			run: runAgentsPublish,
+		},
+		{
+			name: "agents command", summary: "print the command that installs the agent on a machine and registers it",
+			usage: "--config FILE [--id ID]",
+			examples: "sekishod agents command --config /var/lib/sekisho/sekishod.yaml\n" +
+				"sekishod agents command --config /var/lib/sekisho/sekishod.yaml --id 01234567-89ab-cdef-0123-456789abcdef",
+			run: runAgentsCommand,
+		},
+		{
 			name: "recover", summary: "make a user an administrator with a new key and password, when the old ones are lost",
 			usage: "--config FILE [--user NAME]",
 			examples: "sekishod recover --config /var/lib/sekisho/sekishod.yaml\n" +
@@ -143,6 +157,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	switch args[0] {
 	case "config":
 		return usageError{"the only config command is `sekishod config describe`"}
+	case "agents":
+		return usageError{"the agents commands are `sekishod agents publish` and `sekishod agents command`"}
 	case "audit":
 		return usageError{"the only audit command is `sekishod audit export`"}
 	}

@@ -21,6 +21,7 @@ type routes struct {
 	s3      *s3.Server   // buckets and objects
 	api     http.Handler // AWS JSON and Query
 	console http.Handler // what a browser asks for
+	install *installer   // what a machine needs to join; nil in tests of the rest
 }
 
 // ServeHTTP tells the parts apart by what the request says, never by its host name:
@@ -33,6 +34,8 @@ func (p routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.s3.ServeHTTP(w, r)
 	case isAPI(r):
 		p.api.ServeHTTP(w, r)
+	case p.install.has(r.URL.Path):
+		p.install.ServeHTTP(w, r)
 	case r.URL.Path == "/health":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")

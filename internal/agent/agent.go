@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -34,6 +35,17 @@ type Config struct {
 	SessionUser string
 	// Debug makes the workers log as much as a Logger at debug level.
 	Debug bool
+
+	// Program is the file of this program, and where a new release goes; empty means that
+	// nothing is updated.
+	Program string
+	// AutoUpdate installs releases of the server without being asked.
+	AutoUpdate bool
+	// Update asks for a look at what the server offers.
+	Update <-chan os.Signal
+	// UpdatePatience is how long a new release may take to be online before the program
+	// before it is put back; zero means two minutes.
+	UpdatePatience time.Duration
 
 	pace pace // zero means defaultPace; tests are less patient
 }
@@ -63,6 +75,7 @@ type agent struct {
 	control  uplink
 	sessions sessions
 	tasks    sync.WaitGroup // goroutines of sessions and completions
+	online   func()         // says that the control channel is open; once
 }
 
 // Run works as the node that the directory is registered as, until ctx ends. It
@@ -71,6 +84,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.pace == (pace{}) {
 		cfg.pace = defaultPace
 	}
+	if cfg.UpdatePatience == 0 {
+		cfg.UpdatePatience = onlinePatience
+	}
+	online := sync.OnceFunc(afterUpdate(os.Getenv))
 	reg, err := Load(cfg.Dir)
 	if err != nil {
 		return err
@@ -89,7 +106,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	logger := cfg.Logger.With("node_id", reg.NodeID)
-	a := &agent{cfg: cfg, reg: reg, server: srv, logger: logger}
+	a := &agent{cfg: cfg, reg: reg, server: srv, logger: logger, online: online}
 	// A copy: the registration that workers are given is not written to.
 	own := *reg
 	a.key = &nodeKey{dir: cfg.Dir, reg: &own, server: srv}
@@ -110,6 +127,7 @@ func Run(ctx context.Context, cfg Config) error {
 	loops.Go(func() { a.heartbeat(ctx) })
 	loops.Go(func() { a.deliverLogs(ctx) })
 	loops.Go(func() { a.keepKey(ctx) })
+	loops.Go(func() { a.keepUpdated(ctx) })
 	link.Go(func() { a.keepControl(linkCtx, taskCtx) })
 
 	<-ctx.Done()

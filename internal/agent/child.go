@@ -94,6 +94,9 @@ func Child(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 1 && args[0] == childRunAs {
 		return runas.Child()
 	}
+	if len(args) == 1 && args[0] == childUpdate {
+		return watchUpdate(stdin, stderr)
+	}
 	if len(args) != 2 || args[0] != childSession {
 		fmt.Fprintf(stderr, "%s %s is for the agent's own use\n", agentName, ChildCommand)
 		return 2

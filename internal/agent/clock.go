@@ -9,17 +9,21 @@ import (
 // clock is this machine's clock corrected by the server's. A wrong clock would make
 // every signature invalid, and a node in trouble must not be locked out by that.
 type clock struct {
+	err      time.Duration // see Registration.ClockError
 	offset   atomic.Int64 // nanoseconds added to the machine's clock
 	observed atomic.Int64 // what the last answer suggests for offset
 }
 
+// machine is what this machine's clock shows.
+func (c *clock) machine() time.Time { return time.Now().Add(c.err) }
+
 // now is the server's time as far as is known.
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) now() time.Time { return c.machine().Add(time.Duration(c.offset.Load())) }
 
 // observe notes the Date of an answer (RFC 9110 §6.6.1, whole seconds).
 func (c *clock) observe(h http.Header) {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		c.observed.Store(int64(time.Until(date)))
+		c.observed.Store(int64(date.Sub(c.machine())))
 	}
 }
 

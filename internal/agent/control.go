@@ -103,6 +103,7 @@ func (a *agent) serveControl(ctx, tasks context.Context) (opened time.Time, err 
 	defer c.Close()
 	opened = time.Now()
 	a.logger.Info("control channel open")
+	a.online()
 
 	var watch sync.WaitGroup
 	var silent error // set by the watcher before it ends

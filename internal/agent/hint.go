@@ -27,6 +27,10 @@ func Hint(err error) string {
 		return "To replace that registration, add -y. To use it, start 'sekisho-agent run'."
 	case errors.Is(err, ErrNotRegistered):
 		return "Create an activation on the server and run 'sekisho-agent register' with its code and id."
+	case errors.Is(err, ErrNoReleaseKey):
+		return "Publish the programs on the server (sekishod agents publish) and register this machine anew with -y; or replace the program yourself and restart the service."
+	case errors.Is(err, ErrNoRelease):
+		return "The server's operator publishes programs with 'sekishod agents publish'."
 	case errors.As(err, &api):
 		return apiHint(api)
 	case errors.As(err, &unknown):

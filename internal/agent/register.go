@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sekisho/internal/platform"
+	"sekisho/internal/release"
 	"sekisho/internal/ssm"
 )
 
@@ -28,6 +29,9 @@ type Activation struct {
 	Code     string
 	ID       string
 	Replace  bool // an existing registration may be replaced
+	// ReleaseKey is whose signature a new version of this program must have. Empty: the
+	// server is asked, over the connection that the registration itself trusts.
+	ReleaseKey string
 }
 
 // ErrRegistered says that the directory holds a registration already.
@@ -80,17 +84,20 @@ func Register(ctx context.Context, act Activation) (*Registration, error) {
 	if err := saveNextKey(act.Dir, key); err != nil {
 		return nil, fmt.Errorf("save the node's key: %w", err)
 	}
+	srv, err := newServer(reg)
+	if err != nil {
+		return nil, err
+	}
+	defer srv.close()
+	if reg.ReleaseKey == "" {
+		reg.ReleaseKey = srv.releaseKey(ctx)
+	}
 	draft, err := newDraft(act.Dir, reg)
 	if err != nil {
 		os.Remove(filepath.Join(act.Dir, nextKeyFile))
 		return nil, fmt.Errorf("save the registration: %w", err)
 	}
 	defer draft.discard()
-	srv, err := newServer(reg)
-	if err != nil {
-		return nil, err
-	}
-	defer srv.close()
 	var out ssm.RegisterManagedInstanceOutput
 	err = srv.call(ctx, "AmazonSSM.RegisterManagedInstance", &ssm.RegisterManagedInstanceInput{
 		ActivationCode: act.Code,
@@ -142,6 +149,12 @@ func (act Activation) registration() (*Registration, error) {
 		Endpoint:    strings.TrimSuffix(u.String(), "/"),
 		Region:      act.Region,
 		Fingerprint: ssm.NewUUID(),
+	}
+	if act.ReleaseKey != "" {
+		if _, err := release.ParseKey(act.ReleaseKey); err != nil {
+			return nil, &InputError{"release-key", err.Error()}
+		}
+		reg.ReleaseKey = act.ReleaseKey
 	}
 	if act.CAFile != "" {
 		ca, err := readFile(act.CAFile)

@@ -39,9 +39,15 @@ type Registration struct {
 	Fingerprint string
 	// CA is the certificate authorities, in PEM, that the server's certificate must
 	// come from. Empty means those of the system.
-	CA           string `json:",omitempty"`
+	CA string `json:",omitempty"`
+	// ReleaseKey is whose signature a new version of this program must have. Empty: none
+	// is taken from the server.
+	ReleaseKey   string `json:",omitempty"`
 	KeySHA256    string // of the public key's PKIX DER: which of two key files is meant
 	RegisteredAt time.Time
+	// ClockError makes the agent believe that this machine's clock shows so much more: for
+	// tests of a clock that is wrong. Nothing sets it.
+	ClockError time.Duration `json:",omitempty"`
 }
 
 // ErrNotRegistered says that a directory holds no registration.

@@ -50,14 +50,15 @@ type server struct {
 // newServer prepares to talk to the registration's endpoint. HTTP/1.1 only: websockets
 // need it, and so a channel's create call and its upgrade share one connection.
 func newServer(reg *Registration) (*server, error) {
+	s := &server{endpoint: reg.Endpoint, region: reg.Region}
+	s.clock.err = reg.ClockError
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if reg.CA != "" {
 		var err error
-		if trust, err = pinnedTrust(reg.CA); err != nil {
+		if trust, err = pinnedTrust(reg.CA, s.clock.machine); err != nil {
 			return nil, err
 		}
 	}
-	s := &server{endpoint: reg.Endpoint, region: reg.Region}
 	s.transport = &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,

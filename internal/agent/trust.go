@@ -15,7 +15,7 @@ const expiryGrace = 48 * time.Hour
 // of this machine. That a certificate begins in the future says only that the clock is
 // behind: nobody but the authority could have made it. That it has ended is borne for
 // expiryGrace. Names and signatures are checked as ever.
-func pinnedTrust(pem string) (*tls.Config, error) {
+func pinnedTrust(pem string, now func() time.Time) (*tls.Config, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(pem)) {
 		return nil, errors.New("the registration's certificate authority is no PEM certificate")
@@ -24,7 +24,7 @@ func pinnedTrust(pem string) (*tls.Config, error) {
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // VerifyConnection takes the place of the library's check
 		VerifyConnection: func(state tls.ConnectionState) error {
-			return verifyPinned(roots, state.PeerCertificates, state.ServerName, time.Now())
+			return verifyPinned(roots, state.PeerCertificates, state.ServerName, now())
 		},
 	}, nil
 }

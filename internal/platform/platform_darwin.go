@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"os/user"
@@ -43,3 +44,8 @@ func Detach(cmd *exec.Cmd) { detach(cmd) }
 
 // DataDir is where a service of this name keeps its data.
 func DataDir(name string) string { return "/var/db/" + name }
+
+// LockHolder cannot be told on this system.
+func LockHolder(string) (int, error) { return 0, errors.ErrUnsupported }
+
+func isZombie(int) bool { return false }

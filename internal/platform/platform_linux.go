@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -113,3 +114,35 @@ func Detach(cmd *exec.Cmd) { detach(cmd) }
 
 // DataDir is where a service of this name keeps its data.
 func DataDir(name string) string { return "/var/lib/" + name }
+
+// LockHolder is the process that has locked a directory with [LockDir]; 0 if none has.
+// The kernel tells (proc(5), /proc/locks).
+func LockHolder(dir string) (int, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	text, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return 0, err
+	}
+	// 1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF
+	inode := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) >= 6 && f[1] == "FLOCK" && f[5] == inode {
+			return strconv.Atoi(f[4])
+		}
+	}
+	return 0, nil
+}
+
+// isZombie says whether a process has ended and is not waited for yet.
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "Z") || strings.HasPrefix(after, "X")
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -249,3 +250,27 @@ func commandShell() string {
 	}
 	return `C:\Windows\System32\cmd.exe`
 }
+
+// BecomeProgram returns [errors.ErrUnsupported]: a process keeps its program here.
+func BecomeProgram(string, []string, []string, string, *os.File) error { return errors.ErrUnsupported }
+
+// CloseOnExec does nothing: no handle is inherited unless that is asked for.
+func CloseOnExec(int) {}
+
+// EndProcess ends a process.
+func EndProcess(pid int, _ time.Duration) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil
+	}
+	return p.Kill()
+}
+
+// UpdateSignal is none here.
+func UpdateSignal() []os.Signal { return nil }
+
+// AskForUpdate returns [errors.ErrUnsupported].
+func AskForUpdate(int) error { return errors.ErrUnsupported }
+
+// LockHolder cannot be told on this system.
+func LockHolder(string) (int, error) { return 0, errors.ErrUnsupported }
