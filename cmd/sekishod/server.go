@@ -222,7 +222,11 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return routes{gateway: s.gateway, s3: s.s3, api: api, console: pages}, nil
+	programs, err := newInstaller(s.cfg, s.url)
+	if err != nil {
+		return nil, err
+	}
+	return routes{gateway: s.gateway, s3: s.s3, api: api, console: pages, install: programs}, nil
 }
 
 // addServices makes the services and gathers their operations.
