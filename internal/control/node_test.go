@@ -343,7 +343,7 @@ func TestDescribeInstanceInformationFilters(t *testing.T) {
 		{filters{f("PingStatus", "Online")}, "a"},
 		{filters{f("PingStatus", "ConnectionLost")}, "b silent"},
 		{filters{f("PingStatus", "ConnectionLost", "Online")}, "a b silent"},
-		{filters{f("PingStatus", "Inactive")}, ""},
+		{filters{f("PingStatus", "Inactive")}, "gone"},
 		{filters{f("ResourceType", "ManagedInstance")}, "a b silent"},
 		{filters{f("ResourceType", "EC2Instance")}, ""},
 		{filters{f("AssociationStatus", "Success")}, ""},
@@ -357,7 +357,11 @@ func TestDescribeInstanceInformationFilters(t *testing.T) {
 		found, want := map[string]bool{}, map[string]bool{}
 		for _, n := range out.InstanceInformationList {
 			found[name[n.InstanceID]] = true
-			if lost := n.InstanceID != a; lost != (n.PingStatus == ssm.PingConnectionLost) {
+			want := map[string]string{a: ssm.PingOnline, gone: ssm.PingInactive}[n.InstanceID]
+			if want == "" {
+				want = ssm.PingConnectionLost
+			}
+			if n.PingStatus != want {
 				t.Errorf("%s is %s", name[n.InstanceID], n.PingStatus)
 			}
 		}

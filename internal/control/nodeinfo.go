@@ -38,10 +38,6 @@ func (s *Server) UpdateInstanceInformation(ctx context.Context, in *ssm.UpdateIn
 	return &ssm.Empty{}, err
 }
 
-// onlineFor is how long after it was last heard of a node counts as online: two
-// heartbeats of a stock agent (api.md §12 has 5 to 10 minutes).
-const onlineFor = 10 * time.Minute
-
 // DescribeInstanceInformation lists the managed nodes.
 func (s *Server) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput) (*ssm.DescribeInstanceInformationOutput, error) {
 	const operation = "ssm:DescribeInstanceInformation"
@@ -78,13 +74,9 @@ func (s *Server) DescribeInstanceInformation(ctx context.Context, in *ssm.Descri
 }
 
 func instanceInformation(n store.Node, now time.Time) ssm.InstanceInformation {
-	ping := ssm.PingConnectionLost
-	if heard(n, now) {
-		ping = ssm.PingOnline
-	}
 	return ssm.InstanceInformation{
 		InstanceID:       n.ID,
-		PingStatus:       ping,
+		PingStatus:       pingStatus(n, now),
 		LastPingDateTime: ssm.At(n.LastPingAt),
 		AgentVersion:     n.AgentVersion,
 		PlatformType:     n.PlatformType,
@@ -102,8 +94,16 @@ func instanceInformation(n store.Node, now time.Time) ssm.InstanceInformation {
 	}
 }
 
-// heard says whether a node counts as online, by the rule of [nodeFilter].
-func heard(n store.Node, now time.Time) bool { return !n.LastPingAt.Before(now.Add(-onlineFor)) }
+// pingStatus is the truth of [store.Node.Online], in the service's words.
+func pingStatus(n store.Node, now time.Time) string {
+	switch {
+	case !n.DeregisteredAt.IsZero():
+		return ssm.PingInactive
+	case n.Online(now):
+		return ssm.PingOnline
+	}
+	return ssm.PingConnectionLost
+}
 
 // nodeIDPattern is what an instance id may look like: hybrid or EC2 (api.md §3).
 var nodeIDPattern = regexp.MustCompile(`^(?:mi-[0-9a-f]{17}|i-(?:[0-9a-f]{8}|[0-9a-f]{17}))$`)
@@ -139,16 +139,7 @@ func nodeFilter(filters []ssm.InstanceInformationStringFilter, now time.Time) (f
 			if !all(list, oneOf(ssm.PingOnline, ssm.PingConnectionLost, ssm.PingInactive)) {
 				return f, false, errFilterValue
 			}
-			online, lost := slices.Contains(list, ssm.PingOnline), slices.Contains(list, ssm.PingConnectionLost)
-			switch since := now.Add(-onlineFor); {
-			case online && lost: // every node is one of them
-			case online:
-				f.HeardSince = since
-			case lost:
-				f.SilentSince = since
-			default: // Inactive nodes have left the list
-				some = false
-			}
+			some = pingFilter(&f, list, now) && some
 		case key == "ResourceType":
 			if !all(list, oneOf("ManagedInstance", "EC2Instance")) {
 				return f, false, errFilterValue
@@ -168,6 +159,23 @@ func nodeFilter(filters []ssm.InstanceInformationStringFilter, now time.Time) (f
 		}
 	}
 	return f, some, nil
+}
+
+// pingFilter narrows f to the ping statuses. Deregistered nodes are listed only to those
+// who ask for nothing else. It says false when no node can match.
+func pingFilter(f *store.NodeFilter, statuses []string, now time.Time) bool {
+	online, lost := slices.Contains(statuses, ssm.PingOnline), slices.Contains(statuses, ssm.PingConnectionLost)
+	switch {
+	case online && lost: // every node is one of them
+	case online:
+		f.OnlineAt = now
+	case lost:
+		f.LostAt = now
+	default:
+		f.OnlyDeregistered = slices.Contains(statuses, ssm.PingInactive)
+		return f.OnlyDeregistered
+	}
+	return true
 }
 
 var errFilterValue = ssm.Errorf(ssm.CodeInvalidInstanceFilter, "The specified filter value isn't valid.")

@@ -148,9 +148,9 @@ func (s *Server) DescribeInstances(ctx context.Context, in *DescribeInstancesInp
 	}
 	switch { // set by instance-state-name below
 	case filter.online && !filter.offline:
-		filter.HeardSince = now.Add(-onlineFor)
+		filter.OnlineAt = now
 	case filter.offline && !filter.online:
-		filter.SilentSince = now.Add(-onlineFor)
+		filter.LostAt = now
 	}
 	list, next, err := s.cfg.Store.Nodes(ctx, filter.NodeFilter, limit)
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *Server) DescribeInstances(ctx context.Context, in *DescribeInstancesInp
 	for _, n := range list {
 		i := Instance{InstanceID: n.ID, State: instanceStopped, PrivateIPAddress: n.IPAddress, PrivateDNSName: n.ComputerName,
 			LaunchTime: ssm.At(n.RegisteredAt), Tags: []EC2Tag{}}
-		if heard(n, now) {
+		if n.Online(now) {
 			i.State = instanceRunning
 		}
 		if n.PlatformType == "Windows" {

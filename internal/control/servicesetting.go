@@ -132,7 +132,7 @@ func (s *Server) ResetServiceSetting(ctx context.Context, in *ssm.ResetServiceSe
 	if err := s.checkSettingChange(ctx, id, settings[id].value); err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Store.DeleteSetting(ctx, id); err != nil {
+	if err := s.cfg.Store.DeleteSetting(ctx, id, s.cfg.Now()); err != nil {
 		return nil, err
 	}
 	x, err := s.setting(ctx, id)

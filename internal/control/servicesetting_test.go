@@ -13,7 +13,7 @@ import (
 // A new account is on the standard tier, where there are no sessions on hybrid nodes.
 func TestActivationTier(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.store.DeleteSetting(t.Context(), ssm.ActivationTierSetting))
+	must(t, w.store.DeleteSetting(t.Context(), ssm.ActivationTierSetting, time.Now()))
 	c := w.client("alice")
 	node := w.node()
 	w.connect(node)

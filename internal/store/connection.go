@@ -13,7 +13,7 @@ import (
 // [ErrNotFound].
 func (s *Store) ConnectNode(ctx context.Context, id, gateway, agentVersion, platformType string, until, at time.Time) error {
 	n, err := s.writer().exec(ctx, `
-		update nodes set connected_gateway = $2, connected_until = $3, last_ping_at = $4,
+		update nodes set connected_gateway = $2, connected_until = $3, last_ping_at = $4, lost_at = null,
 			agent_version = coalesce(nullif($5, ''), agent_version),
 			platform_type = coalesce(nullif($6, ''), platform_type)
 		where id = $1 and deregistered_at is null`,
@@ -64,7 +64,7 @@ func (s *Store) ExtendNodeConnections(ctx context.Context, gateway string, ids [
 // gateway stays.
 func (s *Store) DisconnectNode(ctx context.Context, id, gateway string, at time.Time) (bool, error) {
 	n, err := s.writer().exec(ctx, `
-		update nodes set connected_gateway = '', connected_until = null, last_ping_at = $3
+		update nodes set connected_gateway = '', connected_until = null, last_ping_at = $3, lost_at = $3
 		where id = $1 and connected_gateway = $2 and connected_until is not null`,
 		id, gateway, at.UnixMilli())
 	if err != nil {

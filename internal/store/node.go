@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -34,12 +35,37 @@ type Node struct {
 	ConnectedGateway string
 	ConnectedUntil   time.Time
 
+	// LostAt is when the control channel was lost, zero while there is one and before the
+	// first.
+	LostAt time.Time
+
 	DeregisteredAt time.Time // zero for a registered node
 	Tags           []ssm.Tag // in the order of their keys when read
 }
 
 // Connected says whether a gateway holds the node's control channel at now.
 func (n Node) Connected(now time.Time) bool { return now.Before(n.ConnectedUntil) }
+
+// heardFor is how long a node without a control channel that was heard of counts as
+// online: two heartbeats of a stock agent (agent-control-plane.md §3.1).
+const heardFor = 10 * time.Minute
+
+// Online says whether a node is there at now: its control channel is open, or it was
+// heard of lately, and after the channel was lost.
+func (n Node) Online(now time.Time) bool {
+	return n.Connected(now) || !n.LastPingAt.Before(now.Add(-heardFor)) && n.LastPingAt.After(n.LostAt) && n.LastPingAt.After(n.ConnectedUntil)
+}
+
+// online is [Node.Online] in SQL, and its opposite.
+func (w *where) online(now time.Time, want bool) {
+	at := now.UnixMilli()
+	condition := `(coalesce(connected_until, 0) > ? or (coalesce(last_ping_at, -1) >= ? and
+		last_ping_at > coalesce(lost_at, 0) and last_ping_at > coalesce(connected_until, 0)))`
+	if !want {
+		condition = "not " + condition
+	}
+	w.add(condition, at, at-heardFor.Milliseconds())
+}
 
 // NodeInformation is what a node tells about itself. Empty fields are not told.
 type NodeInformation struct {
@@ -63,13 +89,13 @@ type NodeFilter struct {
 	TagKeys       []string
 	Tags          map[string][]string // key to values; no values means that the key is enough
 
-	HeardSince  time.Time // last ping at this time or later
-	SilentSince time.Time // last ping before this time, or never
+	OnlineAt time.Time // those that are online at this time ([Node.Online])
+	LostAt   time.Time // those that are not
 
 	// Fingerprints are those of the machines.
 	Fingerprints []string
-	// Deregistered includes deregistered nodes.
-	Deregistered bool
+	// Deregistered includes deregistered nodes; OnlyDeregistered leaves the others out.
+	Deregistered, OnlyDeregistered bool
 }
 
 func insertNode(ctx context.Context, tx runner, n *Node) error {
@@ -88,13 +114,13 @@ func insertNode(ctx context.Context, tx runner, n *Node) error {
 
 const nodeColumns = `id, name, activation_id, iam_role, public_key, public_key_type, fingerprint, registered_at,
 	agent_name, agent_version, platform_type, platform_name, platform_version, computer_name, ip_address,
-	last_ping_at, connected_gateway, connected_until, deregistered_at`
+	last_ping_at, connected_gateway, connected_until, lost_at, deregistered_at`
 
 func scanNode(n *Node, scan func(...any) error) error {
 	return scan(&n.ID, &n.Name, &n.ActivationID, &n.IamRole, &n.PublicKey, &n.PublicKeyType, &n.Fingerprint,
 		asTime(&n.RegisteredAt), &n.AgentName, &n.AgentVersion, &n.PlatformType, &n.PlatformName, &n.PlatformVersion,
 		&n.ComputerName, &n.IPAddress, asTime(&n.LastPingAt), &n.ConnectedGateway, asTime(&n.ConnectedUntil),
-		asTime(&n.DeregisteredAt))
+		asTime(&n.LostAt), asTime(&n.DeregisteredAt))
 }
 
 // Node returns the node with that id, also a deregistered one, or [ErrNotFound].
@@ -137,11 +163,16 @@ func (s *Store) nodes(ctx context.Context, f NodeFilter, p Page) ([]Node, string
 		}
 		w.tagged(tagNode, "nodes.id", condition)
 	}
-	w.notBefore("last_ping_at", f.HeardSince)
-	if !f.SilentSince.IsZero() {
-		w.add("(last_ping_at is null or last_ping_at < ?)", f.SilentSince.UnixMilli())
+	if !f.OnlineAt.IsZero() {
+		w.online(f.OnlineAt, true)
 	}
-	if !f.Deregistered {
+	if !f.LostAt.IsZero() {
+		w.online(f.LostAt, false)
+	}
+	switch {
+	case f.OnlyDeregistered:
+		w.add("deregistered_at is not null")
+	case !f.Deregistered:
 		w.add("deregistered_at is null")
 	}
 	w.afterID("id", p)
@@ -206,9 +237,17 @@ func holdNode(ctx context.Context, tx runner, id string) error {
 // already, is [ErrNotFound].
 func (s *Store) DeregisterNode(ctx context.Context, id string, at time.Time) error {
 	err := s.inTx(ctx, func(tx runner) error {
+		tags, err := tagsOf(ctx, tx, tagNode, []string{id})
+		if err != nil {
+			return err
+		}
+		last, err := json.Marshal(tags[id])
+		if err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, `
-			update nodes set deregistered_at = $2, connected_gateway = '', connected_until = null
-			where id = $1 and deregistered_at is null`, id, at.UnixMilli())
+			update nodes set deregistered_at = $2, connected_gateway = '', connected_until = null, lost_at = null, last_tags = $3
+			where id = $1 and deregistered_at is null`, id, at.UnixMilli(), string(last))
 		if err == nil && n == 0 {
 			err = ErrNotFound
 		}

@@ -23,7 +23,7 @@ var tables = []string{
 	"policy_versions", "policy_attachments", "inline_policies", "mfa_devices", "instance_profiles", "instance_profile_roles",
 	"oidc_providers", "activations", "nodes", "temporary_credentials", "tags", "sessions", "audit_events", "audit_resources",
 	"kms_keys", "kms_key_versions", "kms_aliases", "documents", "document_versions", "document_shares",
-	"service_settings", "log_groups", "log_streams", "log_events", "buckets", "objects", "object_uploads", "object_parts", "unused_blobs",
+	"service_settings", "activation_tiers", "log_groups", "log_streams", "log_events", "buckets", "objects", "object_uploads", "object_parts", "unused_blobs",
 	"console_sessions",
 }
 

@@ -39,6 +39,8 @@ func Run(t *testing.T, db Database) {
 		{"ShortHeartbeatKeepsFacts", shortHeartbeatKeepsFacts},
 		{"NodeFilters", nodeFilters},
 		{"NewestConnectionWins", newestConnectionWins},
+		{"WhetherNodesAreThere", whetherNodesAreThere},
+		{"TiersAndRegistrations", tiersAndRegistrations},
 		{"ExtendNodeConnections", extendNodeConnections},
 		{"DeregisteredNode", deregisteredNode},
 		{"SessionsRoundTrip", sessionsRoundTrip},

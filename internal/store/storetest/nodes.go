@@ -62,8 +62,9 @@ func nodeFilters(t *testing.T, s *store.Store) {
 		"platform":     {store.NodeFilter{PlatformTypes: []string{"Linux", "Windows"}}, []string{"mi-01", "mi-02"}},
 		"activation":   {store.NodeFilter{ActivationIDs: []string{b.ID}}, []string{"mi-03"}},
 		"role":         {store.NodeFilter{IamRoles: []string{a.IamRole}, PlatformTypes: []string{"Linux"}}, []string{"mi-01"}},
-		"heard":        {store.NodeFilter{HeardSince: t0.Add(time.Minute)}, []string{"mi-02"}},
-		"silent":       {store.NodeFilter{SilentSince: t0.Add(time.Minute)}, []string{"mi-01", "mi-03"}},
+		"gone":         {store.NodeFilter{OnlyDeregistered: true}, []string{"mi-04"}},
+		"online":       {store.NodeFilter{OnlineAt: t0.Add(10*time.Minute + time.Second)}, []string{"mi-02"}},
+		"lost":         {store.NodeFilter{LostAt: t0.Add(10*time.Minute + time.Second)}, []string{"mi-01", "mi-03"}},
 		"tag key":      {store.NodeFilter{TagKeys: []string{"owner", "nothing"}}, []string{"mi-01", "mi-02"}},
 		"tag":          {store.NodeFilter{Tags: map[string][]string{"Environment": {"prod", "dev"}}}, []string{"mi-03"}},
 		"tag any":      {store.NodeFilter{Tags: map[string][]string{"Environment": nil}}, []string{"mi-01", "mi-02", "mi-03"}},
@@ -77,6 +78,86 @@ func nodeFilters(t *testing.T, s *store.Store) {
 			got = append(got, n.ID)
 		}
 		equal(t, name, got, test.want)
+	}
+}
+
+// Whether a node is there: by its control channel, and after that was lost by what it
+// says.
+func whetherNodesAreThere(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	id := node(t, s).ID
+	expect := func(at time.Duration, online bool) {
+		t.Helper()
+		n, err := s.Node(ctx, id)
+		must(t, err)
+		now := t0.Add(at)
+		equal(t, "online", n.Online(now), online)
+		yes, _, err := s.Nodes(ctx, store.NodeFilter{OnlineAt: now}, store.Page{})
+		must(t, err)
+		no, _, err := s.Nodes(ctx, store.NodeFilter{LostAt: now}, store.Page{})
+		must(t, err)
+		equal(t, "listed as online", len(yes) == 1, online)
+		equal(t, "listed as lost", len(no) == 1, !online)
+	}
+	heard := func(at time.Duration) {
+		t.Helper()
+		must(t, s.UpdateNodeInformation(ctx, id, store.NodeInformation{}, t0.Add(at)))
+	}
+	const lease = 15 * time.Second
+	expect(0, false) // never heard of
+	heard(0)
+	expect(10*time.Minute, true)
+	expect(10*time.Minute+1e6, false)
+	must(t, s.ConnectNode(ctx, id, "gw-1", "", "", t0.Add(lease), t0))
+	heard(time.Second)
+	expect(lease-1e6, true)
+	expect(lease, false) // the gateway is gone
+	heard(lease + time.Second)
+	expect(lease+time.Minute, true) // but the node is not
+	must(t, s.ConnectNode(ctx, id, "gw-2", "", "", t0.Add(time.Hour), t0.Add(time.Minute)))
+	expect(59*time.Minute, true)
+	_, err := s.DisconnectNode(ctx, id, "gw-2", t0.Add(2*time.Minute))
+	must(t, err)
+	expect(2*time.Minute, false) // at once
+	heard(3 * time.Minute)
+	expect(4*time.Minute, true)
+	must(t, s.ConnectNode(ctx, id, "gw-2", "", "", t0.Add(time.Hour), t0.Add(5*time.Minute)))
+	expect(6*time.Minute, true)
+}
+
+// Settings, and the tiers and registrations that node-hours are counted by.
+func tiersAndRegistrations(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	put := func(id, value string, at time.Duration) {
+		t.Helper()
+		must(t, s.PutSetting(ctx, store.Setting{ID: id, Value: value, ModifiedAt: t0.Add(at), ModifiedBy: "x"}))
+	}
+	put(ssm.ActivationTierSetting, ssm.TierAdvanced, 0)
+	put("/ssm/opsinsights/opscenter", "Enabled", time.Minute)
+	must(t, s.DeleteSetting(ctx, ssm.ActivationTierSetting, t0.Add(time.Hour)))
+	must(t, s.DeleteSetting(ctx, "/ssm/opsinsights/opscenter", t0.Add(2*time.Hour)))
+	tiers, err := s.TierChanges(ctx)
+	must(t, err)
+	equal(t, "tiers", tiers, []store.TierChange{{Since: t0, Tier: ssm.TierAdvanced}, {Since: t0.Add(time.Hour), Tier: ssm.TierStandard}})
+
+	n := node(t, s)
+	must(t, s.TagNode(ctx, n.ID, []ssm.Tag{{Key: "zz", Value: "1"}}, 50))
+	whole, err := s.Node(ctx, n.ID)
+	must(t, err)
+	list, err := s.Registrations(ctx, n.RegisteredAt.Add(time.Hour), n.RegisteredAt.Add(2*time.Hour))
+	must(t, err)
+	want := []store.Registration{{NodeID: n.ID, Name: n.Name, ActivationID: n.ActivationID, IamRole: n.IamRole, RegisteredAt: n.RegisteredAt, Tags: whole.Tags}}
+	equal(t, "registrations", list, want)
+	gone := n.RegisteredAt.Add(90 * time.Minute)
+	must(t, s.DeregisterNode(ctx, n.ID, gone))
+	want[0].DeregisteredAt = gone
+	list, err = s.Registrations(ctx, n.RegisteredAt.Add(time.Hour), n.RegisteredAt.Add(2*time.Hour))
+	must(t, err)
+	equal(t, "with the tags that it had", list, want)
+	for _, period := range [][2]time.Time{{gone, gone.Add(time.Hour)}, {n.RegisteredAt.Add(-time.Hour), n.RegisteredAt}} {
+		list, err = s.Registrations(ctx, period[0], period[1])
+		must(t, err)
+		equal(t, "outside", len(list), 0)
 	}
 }
 
