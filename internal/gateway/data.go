@@ -306,6 +306,9 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 			end.leaving = true
 		}
 	}
+	if v == queued && s.recording != nil {
+		s.recording.Stream(end == &s.agent, h.Sequence, h.PayloadType, frame[message.HeaderSize:])
+	}
 	if v == queued && active(end == &s.agent, h) { // repeats are the protocol's, not the user's
 		s.activity = time.Now()
 	}

@@ -32,6 +32,7 @@ import (
 
 	"sekisho/internal/auth"
 	"sekisho/internal/fabric"
+	"sekisho/internal/message"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 )
@@ -101,6 +102,18 @@ type Config struct {
 	Name   string
 	Limits Limits
 	Logger *slog.Logger
+	// Record begins the recording of a session that this gateway takes up. Nil, and a nil
+	// Recording, mean none.
+	Record func(store.Session) Recording
+}
+
+// Recording is fed with what passes between the ends of a session. It must not wait: the
+// session's other frames wait for it.
+type Recording interface {
+	// Stream is told of each message once, perhaps out of order. It does not keep payload.
+	Stream(fromNode bool, sequence int64, kind message.PayloadType, payload []byte)
+	// Close says that nothing more comes; finished, that the session is over.
+	Close(finished bool)
 }
 
 // Gateway serves /v1/control-channel/ and /v1/data-channel/.

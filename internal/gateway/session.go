@@ -24,6 +24,8 @@ type session struct {
 	wake chan struct{}
 	gone chan struct{} // closed when the session is over and forgotten
 
+	recording Recording // nil if there is none
+
 	mu         sync.Mutex // guards the following
 	agent      side
 	client     side
@@ -126,6 +128,9 @@ func (g *Gateway) adopt(row store.Session, recovered bool) (*session, error) {
 		g.mu.Unlock()
 		return known, nil
 	}
+	if g.cfg.Record != nil {
+		s.recording = g.cfg.Record(row)
+	}
 	g.sessions[row.ID] = s
 	g.running.Add(1)
 	g.mu.Unlock()
@@ -134,6 +139,9 @@ func (g *Gateway) adopt(row store.Session, recovered bool) (*session, error) {
 		g.mu.Lock()
 		delete(g.sessions, row.ID)
 		g.mu.Unlock()
+		if s.recording != nil {
+			s.recording.Close(false)
+		}
 		g.running.Done()
 		return nil, err
 	}
@@ -142,6 +150,9 @@ func (g *Gateway) adopt(row store.Session, recovered bool) (*session, error) {
 		defer close(s.gone)
 		defer stop()
 		s.run()
+		if s.recording != nil {
+			s.recording.Close(s.over())
+		}
 	}()
 	return s, nil
 }
