@@ -119,11 +119,13 @@ func startSession(env *environment, a arguments) int {
 		options.Terminal = term
 	}
 	a.session.Target = a.request.Target
-	err = runBounded(ctx, a.session, options)
+	outcome, err := runBounded(ctx, a.session, options)
 	term.Restore() // before the words, and also when the run is stuck
 	var signalled *caught
 	var stopped *client.StoppedError
 	switch {
+	case err == nil && outcome.ExitCode != nil:
+		return int(uint8(*outcome.ExitCode)) // what a shell makes of Windows' 32 bits, too
 	case err == nil:
 		return exitOK
 	case errors.As(err, &stopped):
@@ -143,24 +145,28 @@ func startSession(env *environment, a arguments) int {
 }
 
 // runBounded runs the session, and gives up on it when it does not end soon after ctx.
-func runBounded(ctx context.Context, session client.Session, options client.Options) error {
-	done := make(chan error, 1)
+func runBounded(ctx context.Context, session client.Session, options client.Options) (client.Outcome, error) {
+	type ended struct {
+		outcome client.Outcome
+		err     error
+	}
+	done := make(chan ended, 1)
 	go func() {
-		_, err := client.Run(ctx, session, options)
-		done <- err
+		outcome, err := client.Run(ctx, session, options)
+		done <- ended{outcome, err}
 	}()
 	select {
-	case err := <-done:
-		return err
+	case e := <-done:
+		return e.outcome, e.err
 	case <-ctx.Done():
 	}
 	late := time.NewTimer(leavePatience)
 	defer late.Stop()
 	select {
-	case err := <-done:
-		return err
+	case e := <-done:
+		return e.outcome, e.err
 	case <-late.C:
-		return context.Cause(ctx)
+		return client.Outcome{}, context.Cause(ctx)
 	}
 }
 

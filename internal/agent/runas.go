@@ -97,19 +97,12 @@ func (a account) startTerminal(cmd pty.Command) (*pty.Process, error) {
 	if a.other == nil {
 		return pty.Start(cmd)
 	}
-	launch, err := runas.Prepare(a.command(cmd))
+	launch, self, err := a.launch(cmd)
 	if err != nil {
 		return nil, err
 	}
 	defer launch.Close()
-	self, err := platform.Self()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	p, err := pty.Start(pty.Command{
-		Path: self, Argv: []string{agentName, ChildCommand, childRunAs},
-		Env: []string{}, Dir: "/", Size: cmd.Size, Files: launch.Files(),
-	})
+	p, err := pty.Start(self)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +112,46 @@ func (a account) startTerminal(cmd pty.Command) (*pty.Process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// startPiped starts a program without a terminal as the account.
+func (a account) startPiped(cmd pty.Command, joined bool) (*pty.Piped, error) {
+	if a.other == nil {
+		return pty.StartPiped(cmd, joined)
+	}
+	launch, self, err := a.launch(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer launch.Close()
+	p, err := pty.StartPiped(self, joined)
+	if err != nil {
+		return nil, err
+	}
+	if err := launch.Wait(); err != nil {
+		p.Kill()
+		p.Close()
+		p.Wait()
+		return nil, err
+	}
+	return p, nil
+}
+
+// launch prepares a program to run as the account, and the child that becomes it.
+func (a account) launch(cmd pty.Command) (*runas.Launch, pty.Command, error) {
+	launch, err := runas.Prepare(a.command(cmd))
+	if err != nil {
+		return nil, pty.Command{}, err
+	}
+	self, err := platform.Self()
+	if err != nil {
+		launch.Close()
+		return nil, pty.Command{}, fmt.Errorf("find this program: %w", err)
+	}
+	return launch, pty.Command{
+		Path: self, Argv: []string{agentName, ChildCommand, childRunAs},
+		Env: []string{}, Dir: "/", Size: cmd.Size, Files: launch.Files(),
+	}, nil
 }
 
 func (a account) command(cmd pty.Command) runas.Command {

@@ -66,6 +66,10 @@ func kinds(sessionType string) (kind, bool) {
 	switch sessionType {
 	case message.SessionTypeStandardStream:
 		return kind{window: shellWindow, open: openShell}, true
+	case message.SessionTypeInteractive:
+		return kind{window: shellWindow, open: openTerminalCommand}, true
+	case message.SessionTypeNonInteractive:
+		return kind{handshake: true, window: commandWindow, open: openCommand}, true
 	case message.SessionTypePort:
 		return kind{handshake: true, clear: true, window: tunnelWindow, open: openTunnel}, true
 	}

@@ -21,19 +21,12 @@ func (s *Server) sessionDocument(ctx context.Context, name string) (*foundDocume
 	return s.findDocument(ctx, name)
 }
 
-// startable are the session types that this release can run.
-var startable = map[string]bool{document.StandardStream: true, document.Port: true}
-
 // resolve applies the parameters of a StartSession to the default version of a document.
 // A document without inputs has the preferences of the account's default one.
 func (s *Server) resolve(ctx context.Context, d *foundDocument, parameters map[string][]string) (*document.Resolved, error) {
 	doc, err := s.readSessionDocument(ctx, d)
 	if err != nil {
 		return nil, err
-	}
-	if t := doc.Content.SessionType; !startable[t] {
-		return nil, ssm.Errorf(ssm.CodeInvalidDocument,
-			"Document %s has the session type %s, which is not available in this version of Sekisho.", d.given, t)
 	}
 	var resolved *document.Resolved
 	if doc.Content.HasInputs {

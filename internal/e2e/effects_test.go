@@ -7,14 +7,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// with starts a session with a document at a terminal.
-func (p place) with(t *testing.T, c cli, document string) (*conversation, string) {
+// with starts a session with a document, and its command if there is one, at a terminal.
+func (p place) with(t *testing.T, c cli, document string, command ...string) (*conversation, string) {
 	t.Helper()
-	cmd := exec.Command(c.path, p.awsArgs([]string{"ssm", "start-session", "--target", p.node, "--document-name", document})...)
+	args := []string{"ssm", "start-session", "--target", p.node, "--document-name", document}
+	for _, line := range command {
+		args = append(args, "--parameters", "command="+strconv.Quote(line))
+	}
+	cmd := exec.Command(c.path, p.awsArgs(args)...)
 	cmd.Env = p.environ()
 	v := converse(t, cmd)
 	return v, v.expect(`Starting session with SessionId: (\S+)`)[1]

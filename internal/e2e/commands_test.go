@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// ran is what a command session left: what the plugin wrote, and its exit code, which the
+// aws CLI makes its own words of.
+type ran struct {
+	stdout, stderr []byte
+	code           int
+}
+
+// command runs a document's session without a terminal, with the aws CLI.
+func (p place) command(t *testing.T, c cli, document, line string) ran {
+	t.Helper()
+	plugin := p.plugin
+	if plugin == "" {
+		plugin = filepath.Dir(bin(t, "session-manager-plugin"))
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\n" + `'` + plugin + `/session-manager-plugin' "$@" 2>'` + dir + `/stderr'; code=$?; [ $# -gt 1 ] && echo $code >'` + dir + `/code'; exit 0` + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "session-manager-plugin"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(c.path, p.awsArgs([]string{"ssm", "start-session", "--target", p.node, "--document-name", document,
+		"--parameters", "command=" + strconv.Quote(line)})...)
+	cmd.Env = p.deployment.environ("PATH=" + dir + ":" + p.env["PATH"])
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
+	}
+	r := ran{stdout: out}
+	if r.stderr, err = os.ReadFile(filepath.Join(dir, "stderr")); err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(filepath.Join(dir, "code"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.code, err = strconv.Atoi(strings.TrimSpace(string(code))); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// apart makes the document of commands whose two streams are told apart.
+func (p place) apart(c cli) string {
+	p.must(c, "ssm", "create-document", "--name", "Apart", "--document-type", "Session", "--content",
+		`{"schemaVersion":"1.0","sessionType":"NonInteractiveCommands","parameters":{"command":{"type":"String"}},
+		"properties":{"linux":{"commands":"{{ command }}","runAsElevated":false,"separateOutputStream":true}}}`)
+	return "Apart"
+}
+
+// TestCommands runs commands with our peers: exit codes reach the caller, output is what
+// the command wrote, byte by byte, and streams stay apart.
+func TestCommands(t *testing.T) {
+	c := clis(t)[0]
+	d := deploy(t, 1)
+	p := place{deployment: d, node: d.env["SEKISHO_NODE_ID"]}
+	document := p.apart(c)
+	for _, x := range []struct {
+		line string
+		code int
+	}{
+		{`true`, 0}, {`false`, 1}, {`sh -c 'exit 42'`, 42}, {`sh -c 'exit 255'`, 255}, {`sh -c 'kill -TERM $$'`, 143}, {`no-such-program`, 127},
+	} {
+		if r := p.command(t, c, document, x.line); r.code != x.code {
+			t.Errorf("%s: exit code %d, want %d (%s)", x.line, r.code, x.code, r.stderr)
+		}
+	}
+	r := p.command(t, c, document, `sh -c 'echo to-''out; echo to-''err >&2; exit 7'`)
+	if r.code != 7 || !bytes.Contains(r.stdout, []byte("to-out\n")) || bytes.Contains(r.stdout, []byte("to-err")) ||
+		!bytes.Contains(r.stderr, []byte("to-err\n")) || bytes.Contains(r.stdout, []byte("EXIT_CODE")) {
+		t.Errorf("code %d, output %q, errors %q", r.code, r.stdout, r.stderr)
+	}
+	// No shell looks at the words.
+	r = p.command(t, c, document, `echo 'one  two' three;four | wc $HOME`)
+	if !bytes.Contains(r.stdout, []byte("one  two three;four | wc $HOME\n")) {
+		t.Errorf("output %q", r.stdout)
+	}
+	// Streams that go together come together, in their order, and without an exit code.
+	r = p.command(t, c, "AWS-StartNonInteractiveCommand", `sh -c 'echo a; echo b >&2; echo c; exit 3'`)
+	if r.code != 0 || !bytes.Contains(r.stdout, []byte("a\nb\nc\n")) {
+		t.Errorf("code %d, output %q, errors %q", r.code, r.stdout, r.stderr)
+	}
+
+	content := make([]byte, 100<<20)
+	for i := 0; i < len(content); i += 8 {
+		for j, n := 0, rand.Uint64(); j < 8; j++ {
+			content[i+j] = byte(n >> (8 * j))
+		}
+	}
+	file := filepath.Join(t.TempDir(), "binary")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = p.command(t, c, document, "cat "+file)
+	at := bytes.Index(r.stdout, content[:64])
+	if r.code != 0 || at < 0 || len(r.stdout) < at+len(content) || sha256.Sum256(r.stdout[at:at+len(content)]) != sha256.Sum256(content) {
+		t.Errorf("100 MB came as %d bytes, from %d on, exit code %d", len(r.stdout), at, r.code)
+	}
+
+	v, id := p.with(t, c, "AWS-StartInteractiveCommand", `sh -c 'printf "na''me? "; read x; echo hel''lo-$x'`)
+	v.expect(`name\? `)
+	v.typed("you\n")
+	v.expect(`hello-you\r*\n`)
+	v.expect(`Exiting session with sessionId: ` + id)
+	if code := v.ends(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// stockCommands is what holds with a stock peer at one end: its plugin prints everything to
+// standard output, the exit code among it, and always exits with 0.
+func (p place) stockCommands(t *testing.T, c cli) {
+	r := p.command(t, c, p.apart(c), `sh -c 'echo to-''out; echo to-''err >&2; exit 7'`)
+	all := append(r.stdout, r.stderr...)
+	if !bytes.Contains(all, []byte("to-out\n")) || !bytes.Contains(all, []byte("to-err\n")) {
+		t.Errorf("output %q, errors %q", r.stdout, r.stderr)
+	}
+	if p.plugin == "" {
+		if r.code != 7 {
+			t.Errorf("exit code %d", r.code)
+		}
+	} else if !bytes.Contains(r.stdout, []byte("EXIT_CODE: 7")) {
+		t.Errorf("output %q", r.stdout)
+	}
+	v, id := p.with(t, c, "AWS-StartInteractiveCommand", `printf "name? "; read x; echo hello-$x`)
+	v.expect(`name\? `)
+	v.typed("you\n")
+	v.expect(`hello-you\r*\n`)
+	v.expect(`Exiting session with sessionId: ` + id)
+	v.ends()
+}
+
+// TestStockPluginCommands runs commands on our agent with a stock plugin.
+func TestStockPluginCommands(t *testing.T) {
+	plugin := stockPlugin(t)
+	c := clis(t)[0]
+	d := deploy(t, 1)
+	place{deployment: d, node: d.env["SEKISHO_NODE_ID"], plugin: plugin}.stockCommands(t, c)
+}
+
+// TestStockAgentCommands runs commands on a stock agent with our plugin.
+func TestStockAgentCommands(t *testing.T) {
+	c := clis(t)[0]
+	d := deploy(t, 0, "--service-domain", stockDomain)
+	place{deployment: d, node: stockAgent(t, d, c)}.stockCommands(t, c)
+}
