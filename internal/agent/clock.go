@@ -10,8 +10,8 @@ import (
 // every signature invalid, and a node in trouble must not be locked out by that.
 type clock struct {
 	err      time.Duration // see Registration.ClockError
-	offset   atomic.Int64 // nanoseconds added to the machine's clock
-	observed atomic.Int64 // what the last answer suggests for offset
+	offset   atomic.Int64  // nanoseconds added to the machine's clock
+	observed atomic.Int64  // what the last answer suggests for offset
 }
 
 // machine is what this machine's clock shows.
