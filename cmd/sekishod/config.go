@@ -36,8 +36,9 @@ type config struct {
 	TLS      tlsConfig      `yaml:"tls" doc:"A certificate of your own instead of one from the private CA."`
 	NATS     natsConfig     `yaml:"nats" doc:"Delivery between the servers of a cluster."`
 
-	Sessions sessionConfig `yaml:"sessions" doc:"What sessions are held to."`
-	Audit    auditConfig   `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
+	Sessions   sessionConfig   `yaml:"sessions" doc:"What sessions are held to."`
+	Recordings recordingConfig `yaml:"recordings" doc:"Recordings of sessions, made by this server where the node cannot touch them: signed files in the directory recordings of data_dir. They stay until somebody removes them."`
+	Audit      auditConfig     `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
 
 	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
 
@@ -71,6 +72,17 @@ const (
 	lockOutAutomatic = "automatic"
 )
 
+type recordingConfig struct {
+	Record string `yaml:"record" doc:"off; output: what users see of shells, and how many bytes tunnels carry; all: also what they type, passwords among it."`
+}
+
+// The words of recordingConfig.
+const (
+	recordOff    = "off"
+	recordOutput = "output"
+	recordAll    = "all"
+)
+
 type auditConfig struct {
 	Retention time.Duration `yaml:"retention" doc:"How long events are kept; CloudTrail's event history has 90 days. 0s keeps them for ever."`
 }
@@ -83,14 +95,15 @@ type logConfig struct {
 // defaultConfig is what the keys mean that a file leaves out.
 func defaultConfig() config {
 	return config{
-		DataDir:   ".",
-		Listen:    defaultListen,
-		Region:    defaultRegion,
-		Database:  databaseConfig{DSN: "sqlite:sekisho.db"},
-		Sessions:  sessionConfig{DocumentAccessCheck: accessStrict, History: 30 * 24 * time.Hour, LockOut: lockOutManual},
-		Audit:     auditConfig{Retention: 90 * 24 * time.Hour},
-		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
-		Log:       logConfig{Level: "info", Format: "text"},
+		DataDir:    ".",
+		Listen:     defaultListen,
+		Region:     defaultRegion,
+		Database:   databaseConfig{DSN: "sqlite:sekisho.db"},
+		Sessions:   sessionConfig{DocumentAccessCheck: accessStrict, History: 30 * 24 * time.Hour, LockOut: lockOutManual},
+		Recordings: recordingConfig{Record: recordOff},
+		Audit:      auditConfig{Retention: 90 * 24 * time.Hour},
+		ClockSkew:  5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
+		Log:        logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -220,6 +233,9 @@ func (c *config) check() error {
 	}
 	if l := c.Sessions.LockOut; l != lockOutManual && l != lockOutAutomatic {
 		return fmt.Errorf("sessions.lock_out: %q is neither manual nor automatic", l)
+	}
+	if r := c.Recordings.Record; r != recordOff && r != recordOutput && r != recordAll {
+		return fmt.Errorf("recordings.record: %q is none of off, output and all", r)
 	}
 	if c.Sessions.History < time.Hour {
 		return fmt.Errorf("sessions.history: %s is below an hour", c.Sessions.History)

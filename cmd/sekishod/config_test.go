@@ -42,12 +42,13 @@ func TestDescribedConfigIsReadBack(t *testing.T) {
 		DataDir: `C:\dir "x" # not a comment`, Listen: "[::]:8443", PublicURL: "https://a.example:9443",
 		PublicNames: []string{"a.example", "*.b.example", "::1"}, ServiceDomain: "ssm.example.net",
 		Region: "on-prem-1", Account: "012345678901",
-		Database:  databaseConfig{DSN: "postgres://u@h/日本?sslmode=require"},
-		TLS:       tlsConfig{Certificate: "c.pem", Key: "k: pem"},
-		NATS:      natsConfig{URL: "nats://h:4222"},
-		Sessions:  sessionConfig{DocumentAccessCheck: accessClassic, History: time.Hour, LockOut: lockOutAutomatic},
-		Audit:     auditConfig{Retention: 36 * time.Hour},
-		ClockSkew: 90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
+		Database:   databaseConfig{DSN: "postgres://u@h/日本?sslmode=require"},
+		TLS:        tlsConfig{Certificate: "c.pem", Key: "k: pem"},
+		NATS:       natsConfig{URL: "nats://h:4222"},
+		Sessions:   sessionConfig{DocumentAccessCheck: accessClassic, History: time.Hour, LockOut: lockOutAutomatic},
+		Recordings: recordingConfig{Record: recordAll},
+		Audit:      auditConfig{Retention: 36 * time.Hour},
+		ClockSkew:  90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
 	}
 	for name, cfg := range map[string]config{"default": defaultConfig(), "special": special} {
 		var text bytes.Buffer

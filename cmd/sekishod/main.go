@@ -78,6 +78,20 @@ func commands() []command {
 			run: runAuditExport,
 		},
 		{
+			name: "recordings verify", summary: "say whether recordings are as they were made; needs nothing but their files",
+			usage: "[--key FILE] DIR...",
+			examples: "sekishod recordings verify /var/lib/sekisho/recordings/alice-0a1b2c3d4e5f67890\n" +
+				"sekishod recordings verify --key /mnt/stick/recordings.pub copies/*",
+			run: runRecordingsVerify,
+		},
+		{
+			name: "recordings export", summary: "write a recording for asciinema, or as the user saw it",
+			usage: "[--form FORM] DIR",
+			examples: "sekishod recordings export DIR > session.cast && asciinema play session.cast\n" +
+				"sekishod recordings export --form output DIR",
+			run: runRecordingsExport,
+		},
+		{
 			name: "agents publish", summary: "put programs of the agent where machines that join, and agents that update, get them",
 			usage: "--config FILE [--key FILE] [--release NAME] PROGRAM...",
 			examples: "sekishod agents publish --config /var/lib/sekisho/sekishod.yaml dist/agents/sekisho-agent-*\n" +

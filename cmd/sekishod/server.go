@@ -197,11 +197,16 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	record, err := s.recordings()
+	if err != nil {
+		return nil, err
+	}
 	s.gateway, err = gateway.New(gateway.Config{
 		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns,
 		TokenKey: s.store.DeriveKey("gateway channel tokens"),
 		Name:     s.name,
 		Logger:   s.logger,
+		Record:   record,
 	})
 	if err != nil {
 		return nil, err
