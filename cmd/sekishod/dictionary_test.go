@@ -77,6 +77,9 @@ func dictionary() map[string]entry {
 		"ec2 DescribeInstances":          one("ec2:DescribeInstances", "*", ""),
 		"ec2messages GetMessages":        one("ec2messages:GetMessages", "*", `{"Destination":"NODE"}`),
 
+		"ssm ListNodes":                   one("ssm:ListNodes", "*", `{}`),
+		"ssm ListNodesSummary":            one("ssm:ListNodesSummary", "*", `{"Aggregators":[{"AggregatorType":"Count","TypeName":"Instance","AttributeName":"PlatformType"}]}`),
+		"sekisho GetNodeHours":            one("sekisho:GetNodeHours", "*", `{}`),
 		"sekisho EndUnauthorizedSessions": one("sekisho:EndUnauthorizedSessions", "*", `{"DryRun":true}`),
 		"cloudtrail LookupEvents":         one("cloudtrail:LookupEvents", "*", `{}`),
 

@@ -157,6 +157,8 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("ssm", "UpdateInstanceInformation", s.UpdateInstanceInformation),
 		awsapi.Op("ssm", "DescribeInstanceInformation", s.DescribeInstanceInformation),
 		awsapi.Op("ssm", "DescribeInstanceProperties", s.DescribeInstanceProperties),
+		awsapi.Op("ssm", "ListNodes", s.ListNodes),
+		awsapi.Op("ssm", "ListNodesSummary", s.ListNodesSummary),
 		awsapi.Op("ec2", "DescribeInstances", s.DescribeInstances),
 		awsapi.Op("ssm", "StartSession", s.StartSession),
 		awsapi.Op("ssm", "ResumeSession", s.ResumeSession),
@@ -179,6 +181,7 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("ssm", "ListInstanceAssociations", s.ListInstanceAssociations),
 		awsapi.Op("ssm", "ListAssociations", s.ListAssociations),
 		awsapi.Op("ec2messages", "GetMessages", s.GetMessages),
+		awsapi.Op("sekisho", "GetNodeHours", s.GetNodeHours),
 		awsapi.Op("sekisho", "EndUnauthorizedSessions", s.EndUnauthorizedSessions),
 	}
 }

@@ -145,7 +145,7 @@ func nodeFilter(filters []ssm.InstanceInformationStringFilter, now time.Time) (f
 				return f, false, errFilterValue
 			}
 			some = some && slices.Contains(list, "ManagedInstance") // there are no others
-		case key == "AssociationStatus":
+		case key == "AssociationStatus", key == "DocumentName":
 			some = false // there are no associations
 		case key == "tag-key":
 			f.TagKeys = list

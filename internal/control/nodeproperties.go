@@ -8,9 +8,8 @@ import (
 	"sekisho/internal/store"
 )
 
-// DescribeInstanceProperties lists the managed nodes as the console does. Of the
-// operators, Equal narrows in the store; the others are for versions and times of
-// inventories that are not kept, and are refused.
+// DescribeInstanceProperties lists the managed nodes as the console does. Equal narrows
+// in the store; what the other operators leave is chosen from what the store gives.
 func (s *Server) DescribeInstanceProperties(ctx context.Context, in *ssm.DescribeInstancePropertiesInput) (*ssm.DescribeInstancePropertiesOutput, error) {
 	const operation = "ssm:DescribeInstanceProperties"
 	if err := s.authorize(ctx, operation, everything); err != nil {
@@ -28,13 +27,19 @@ func (s *Server) DescribeInstanceProperties(ctx context.Context, in *ssm.Describ
 	for _, f := range in.InstancePropertyFilterList {
 		filters = append(filters, ssm.InstanceInformationStringFilter{Key: f.Key, Values: f.ValueSet})
 	}
-	for _, f := range in.FiltersWithOperator {
-		if f.Operator != "" && f.Operator != "Equal" {
-			return nil, ssm.Errorf(codeInvalidPropertyFilter, "The operator %s isn't supported for the filter %s.", f.Operator, f.Key)
-		}
-		filters = append(filters, ssm.InstanceInformationStringFilter{Key: f.Key, Values: f.Values})
-	}
 	now := s.cfg.Now()
+	var tests []nodeTest
+	for _, f := range in.FiltersWithOperator {
+		if _, own := propertyValue[f.Key]; f.Operator == "" || f.Operator == "Equal" && !own {
+			filters = append(filters, ssm.InstanceInformationStringFilter{Key: f.Key, Values: f.Values})
+			continue
+		}
+		test, err := propertyTest(f, now)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, test)
+	}
 	out := &ssm.DescribeInstancePropertiesOutput{InstanceProperties: []ssm.InstanceProperty{}}
 	filter, some, err := nodeFilter(filters, now)
 	if ssm.IsCode(err, ssm.CodeInvalidInstanceFilter) {
@@ -43,7 +48,7 @@ func (s *Server) DescribeInstanceProperties(ctx context.Context, in *ssm.Describ
 	if err != nil || !some {
 		return out, err
 	}
-	list, next, err := s.cfg.Store.Nodes(ctx, filter, store.Page{After: cursor, Limit: pageLimit(in.MaxResults)})
+	list, next, err := s.nodesThat(ctx, filter, tests, store.Page{After: cursor, Limit: pageLimit(in.MaxResults)})
 	if err != nil {
 		return nil, err
 	}

@@ -47,8 +47,29 @@ func TestDescribeInstanceProperties(t *testing.T) {
 			t.Errorf("%+v: %s", in, diff)
 		}
 	}
+	for _, c := range []struct {
+		key, operator, value string
+		want                 []string
+	}{
+		{"AgentVersion", "LessThan", "3.10", []string{a}}, // not as text
+		{"AgentVersion", "LessThan", "3.4.0.0", nil},
+		{"AgentVersion", "LessThan", "3.4", nil},
+		{"AgentVersion", "GreaterThan", "3.3.99999.0", []string{a}},
+		{"AgentVersion", "GreaterThan", "3.4", nil},
+		{"AgentVersion", "BeginWith", "3.4.", []string{a}},
+		{"PlatformTypes", "NotEqual", "Linux", []string{b}},
+		{"tag:team", "BeginWith", "op", []string{a}},
+		{"tag:team", "NotEqual", "ops", []string{b}},
+		{"ComputerName", "Equal", "web.example.net", []string{a}},
+		{"PingStatus", "Equal", "ConnectionLost", []string{b}},
+	} {
+		in := &ssm.DescribeInstancePropertiesInput{FiltersWithOperator: []ssm.InstancePropertyStringFilter{{Key: c.key, Values: []string{c.value}, Operator: c.operator}}}
+		if diff := cmp.Diff(c.want, list(in)); diff != "" {
+			t.Errorf("%+v: %s", c, diff)
+		}
+	}
 	_, err := w.server.DescribeInstanceProperties(w.as("alice"), &ssm.DescribeInstancePropertiesInput{
-		FiltersWithOperator: []ssm.InstancePropertyStringFilter{{Key: "AgentVersion", Values: []string{"3"}, Operator: "LessThan"}}})
+		FiltersWithOperator: []ssm.InstancePropertyStringFilter{{Key: "PlatformTypes", Values: []string{"3"}, Operator: "LessThan"}}})
 	wantCode(t, err, "InvalidInstancePropertyFilterValue")
 	_, err = w.server.DescribeInstanceProperties(w.as("alice"), &ssm.DescribeInstancePropertiesInput{
 		FiltersWithOperator: []ssm.InstancePropertyStringFilter{{Key: "Colour", Values: []string{"red"}}}})
