@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -191,10 +192,13 @@ type writer struct {
 
 // direction puts the messages of one end in order.
 type direction struct {
-	next   int64
-	known  bool // next is
-	ahead  map[int64]frame
-	broken []byte // the beginning of a character whose end has not come
+	next  int64
+	known bool // next is
+	// resumed says that nothing came since another process was killed. What it had and
+	// the other end acknowledged, but the disk did not have, does not come again.
+	resumed bool
+	ahead   map[int64]frame
+	broken  []byte // the beginning of a character whose end has not come
 }
 
 // open begins a recording, or takes up what there is.
@@ -267,6 +271,7 @@ func (w *writer) remember(line []byte) {
 	if text, ok := e[2].(string); ok && e[1] == "s" {
 		if _, err := fmt.Sscanf(text, "%d %d", &w.node.next, &w.client.next); err == nil {
 			w.node.known, w.client.known = true, true
+			w.node.resumed, w.client.resumed = true, true
 		}
 	}
 }
@@ -315,14 +320,13 @@ func (w *writer) inOrder(d *direction, f frame) error {
 	}
 	d.ahead[f.sequence] = f
 	if len(d.ahead) > maxAhead { // what is missing does not come any more
-		for s := range d.ahead {
-			f.sequence = min(f.sequence, s)
-		}
-		if err := w.event(f.at, "l", fmt.Sprintf("messages %d to %d are missing", d.next, f.sequence-1)); err != nil {
-			return err
-		}
-		d.next = f.sequence
+		return w.passOver(d)
 	}
+	return w.drain(d)
+}
+
+// drain records what is next.
+func (w *writer) drain(d *direction) error {
 	for {
 		f, ok := d.ahead[d.next]
 		if !ok {
@@ -330,10 +334,24 @@ func (w *writer) inOrder(d *direction, f frame) error {
 		}
 		delete(d.ahead, d.next)
 		d.next++
+		d.resumed = false
 		if err := w.frame(d, f); err != nil {
 			return err
 		}
 	}
+}
+
+// passOver goes on behind messages that are missing, and says so.
+func (w *writer) passOver(d *direction) error {
+	first := int64(math.MaxInt64)
+	for sequence := range d.ahead {
+		first = min(first, sequence)
+	}
+	if err := w.event(w.now(), "l", fmt.Sprintf("messages %d to %d are missing", d.next, first-1)); err != nil {
+		return err
+	}
+	d.next, d.resumed = first, false
+	return w.drain(d)
 }
 
 // frame records a message that is next.
@@ -442,6 +460,13 @@ func (w *writer) begin() error {
 func (w *writer) flush(end bool) error {
 	if err := w.tunnelled(end); err != nil {
 		return err
+	}
+	for _, d := range []*direction{&w.node, &w.client} {
+		for len(d.ahead) > 0 && (end || d.resumed) {
+			if err := w.passOver(d); err != nil {
+				return err
+			}
+		}
 	}
 	if end {
 		for code, d := range map[string]*direction{"o": &w.node, "i": &w.client} {
