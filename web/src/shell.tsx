@@ -1,0 +1,173 @@
+import AppLayout from '@cloudscape-design/components/app-layout';
+import Flashbar from '@cloudscape-design/components/flashbar';
+import SideNavigation from '@cloudscape-design/components/side-navigation';
+import Spinner from '@cloudscape-design/components/spinner';
+import TopNavigation from '@cloudscape-design/components/top-navigation';
+import { Suspense, lazy, useEffect, useState } from 'react';
+import { Activations } from './activations';
+import { signOut } from './api';
+import { type Flash, useApp } from './context';
+import { DocumentDetails, DocumentEditor, Documents } from './documents';
+import type { Theme } from './main';
+import type { Language } from './messages';
+import { FleetSettings, NodeDetails, Nodes } from './nodes';
+import { Preferences } from './preferences';
+import { SessionManager } from './sessions';
+import { StartSession } from './start';
+
+// xterm.js is loaded when a terminal is opened.
+const Terminal = lazy(() => import('./terminal'));
+
+function useRoute(): string[] {
+  const parse = () =>
+    window.location.hash
+      .replace(/^#\/?/, '')
+      .split('/')
+      .filter(Boolean)
+      .map((part) => {
+        try {
+          return decodeURIComponent(part);
+        } catch {
+          return part;
+        }
+      });
+  const [route, setRoute] = useState(parse);
+  useEffect(() => {
+    const listen = () => setRoute(parse());
+    window.addEventListener('hashchange', listen);
+    return () => window.removeEventListener('hashchange', listen);
+  }, []);
+  return route;
+}
+
+export function Shell(props: {
+  choose: { language: (l: Language) => void; theme: (m: Theme) => void };
+  theme: Theme;
+  flashes: Flash[];
+  dismiss: (id: string) => void;
+  left: () => void;
+}) {
+  const { session, t, language } = useApp();
+  const route = useRoute();
+  const [open, setOpen] = useState(() => window.innerWidth > 900);
+  const [page, second, third] = route;
+  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : t('nav.session-manager');
+  useEffect(() => {
+    if (page !== 'terminal') document.title = `${title} | Sekisho`;
+  }, [page, title]);
+
+  if (page === 'terminal' && second) {
+    return (
+      <Suspense fallback={<div className="waiting"><Spinner size="large" /></div>}>
+        <Terminal id={second} key={second} />
+      </Suspense>
+    );
+  }
+  const leave = async (everywhere: boolean) => {
+    try {
+      await signOut(everywhere);
+    } finally {
+      props.left();
+    }
+  };
+  return (
+    <>
+      <div id="top">
+        <TopNavigation
+          identity={{ href: '#/sessions', title: t('app.name') }}
+          utilities={[
+            { type: 'button', text: session.Region, disableUtilityCollapse: false, ariaLabel: `${t('app.region')} ${session.Region}`, href: '#/sessions' },
+            {
+              type: 'menu-dropdown',
+              iconName: 'settings',
+              ariaLabel: t('app.theme'),
+              title: t('app.theme'),
+              items: (['system', 'light', 'dark'] as const).map((id) => ({ id, text: t(`app.theme.${id}`), itemType: 'checkbox' as const, checked: props.theme === id })),
+              onItemClick: ({ detail }) => props.choose.theme(detail.id as Theme),
+            },
+            {
+              type: 'menu-dropdown',
+              text: language === 'ja' ? '日本語' : 'English',
+              ariaLabel: t('app.language'),
+              title: t('app.language'),
+              items: [
+                { id: 'en', text: 'English' },
+                { id: 'ja', text: '日本語' },
+              ],
+              onItemClick: ({ detail }) => props.choose.language(detail.id as Language),
+            },
+            {
+              type: 'menu-dropdown',
+              text: session.UserName,
+              description: t('app.account', { account: session.Account }),
+              iconName: 'user-profile',
+              items: [
+                { id: 'out', text: t('app.signout') },
+                { id: 'everywhere', text: t('app.signout.everywhere') },
+              ],
+              onItemClick: ({ detail }) => void leave(detail.id === 'everywhere'),
+            },
+          ]}
+        />
+      </div>
+      <AppLayout
+        headerSelector="#top"
+        toolsHide
+        navigationOpen={open}
+        onNavigationChange={({ detail }) => setOpen(detail.open)}
+        ariaLabels={{ navigation: t('app.skip'), navigationClose: t('common.close'), navigationToggle: t('app.skip'), notifications: t('app.notifications') }}
+        notifications={
+          <Flashbar
+            items={props.flashes.map((f) => ({
+              id: f.id,
+              type: f.type,
+              content: f.content,
+              dismissible: true,
+              dismissLabel: t('app.dismiss'),
+              onDismiss: () => props.dismiss(f.id),
+            }))}
+          />
+        }
+        navigation={
+          <SideNavigation
+            header={{ href: '#/sessions', text: 'Systems Manager' }}
+            activeHref={`#/${page ?? 'sessions'}`}
+            items={[
+              {
+                type: 'section',
+                text: t('nav.node-management'),
+                items: [
+                  { type: 'link', text: t('nav.fleet-manager'), href: '#/fleet' },
+                  { type: 'link', text: t('nav.activations'), href: '#/activations' },
+                  { type: 'link', text: t('nav.session-manager'), href: '#/sessions' },
+                ],
+              },
+              { type: 'section', text: t('nav.shared'), items: [{ type: 'link', text: t('nav.documents'), href: '#/documents' }] },
+            ]}
+          />
+        }
+        content={<Page key={route.join('/')} page={page ?? 'sessions'} second={second} third={third} />}
+      />
+    </>
+  );
+}
+
+function Page({ page, second, third }: { page: string; second?: string | undefined; third?: string | undefined }) {
+  const { t } = useApp();
+  switch (page) {
+    case 'sessions':
+      if (second === 'start') return <StartSession target={third} />;
+      if (second === 'edit-preferences') return <Preferences edit />;
+      return <SessionManager tab={second ?? 'active'} />;
+    case 'fleet':
+      if (second === 'settings') return <FleetSettings />;
+      return second ? <NodeDetails id={second} /> : <Nodes />;
+    case 'activations':
+      return <Activations create={second === 'create'} />;
+    case 'documents':
+      if (second === 'create') return <DocumentEditor />;
+      if (second && third === 'edit') return <DocumentEditor name={second} />;
+      return second ? <DocumentDetails name={second} /> : <Documents />;
+  }
+  return <h1>{t('app.notfound')}</h1>;
+}
