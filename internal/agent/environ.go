@@ -22,6 +22,9 @@ const (
 // it after signing in on a good terminal. An account without a usable shell, as service
 // accounts are, gets a plain one: who may open a session is decided by the service.
 func loginShell(a platform.Account, agentEnv []string, sessionID string) pty.Command {
+	if path, argv, env, dir, ok := platform.Shell(agentEnv, sessionID); ok {
+		return pty.Command{Path: path, Argv: argv, Env: env, Dir: dir}
+	}
 	shell := a.Shell
 	switch filepath.Base(shell) {
 	case "nologin", "false", "true", "sync":

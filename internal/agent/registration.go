@@ -179,10 +179,12 @@ func (d *draft) save(r *Registration) error {
 	if err := d.file.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(d.file.Name(), filepath.Join(d.dir, registrationFile)); err != nil {
+	// Closed first: Windows renames no open file.
+	if err := d.file.Close(); err != nil {
 		return err
 	}
-	if err := d.file.Close(); err != nil {
+	if err := os.Rename(d.file.Name(), filepath.Join(d.dir, registrationFile)); err != nil {
+		os.Remove(d.file.Name())
 		return err
 	}
 	return os.Rename(filepath.Join(d.dir, nextKeyFile), filepath.Join(d.dir, keyFile))

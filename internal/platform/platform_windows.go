@@ -231,7 +231,7 @@ func RootDir() string {
 // ProbeShell is a program, with its arguments, that prints the two words with a hyphen
 // between them.
 func ProbeShell(first, second string) (path string, argv []string) {
-	return commandShell(), []string{"cmd.exe", "/c", "echo " + first + "-" + second}
+	return commandShell(), []string{"cmd.exe", "/c", "echo " + first + "-" + second + ">CONOUT$"}
 }
 
 // DataDir is where a service of this name keeps its data.
@@ -274,3 +274,36 @@ func AskForUpdate(int) error { return errors.ErrUnsupported }
 
 // LockHolder cannot be told on this system.
 func LockHolder(string) (int, error) { return 0, errors.ErrUnsupported }
+
+// Shell is the shell of a session: PowerShell, else cmd.exe, with UTF-8 as the code page of
+// programs that have one. ok is false on systems where the account says which it is.
+func Shell(env []string, sessionID string) (path string, argv, sessionEnv []string, dir string, ok bool) {
+	for _, kv := range env {
+		key, _, _ := strings.Cut(strings.ToUpper(kv), "=")
+		if !strings.HasPrefix(key, "SEKISHO_") && !strings.HasPrefix(key, "AWS_") {
+			sessionEnv = append(sessionEnv, kv)
+		}
+	}
+	sessionEnv = append(sessionEnv, "SEKISHO_SESSION_ID="+sessionID)
+	dir = CurrentAccount().Home
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		dir = RootDir()
+	}
+	if system, err := windows.GetSystemDirectory(); err == nil {
+		path = filepath.Join(system, "WindowsPowerShell", "v1.0", "powershell.exe")
+		if IsExecutable(path) && !wine() {
+			const utf8 = "[Console]::InputEncoding = [Console]::OutputEncoding = $OutputEncoding = [Text.UTF8Encoding]::new($false)"
+			return path, []string{"powershell.exe", "-NoLogo", "-NoExit", "-Command", utf8}, sessionEnv, dir, true
+		}
+	}
+	if wine() {
+		// Wine 8 gives a program on a pseudo-console no standard handles.
+		return commandShell(), []string{"cmd.exe", "/c", "cmd.exe <CONIN$ >CONOUT$ 2>CONOUT$"}, sessionEnv, dir, true
+	}
+	return commandShell(), []string{"cmd.exe", "/K", "chcp 65001>nul"}, sessionEnv, dir, true
+}
+
+// wine says whether this Windows is Wine, whose PowerShell is an empty program.
+func wine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
+}
