@@ -62,27 +62,26 @@ func commandFor(task message.SessionTask) (commandSpec, error) {
 	return *spec, nil
 }
 
-// commandAccount is as whom the command runs: the agent's own account, if the document's
-// author says so.
-func (w *worker) commandAccount(ctx context.Context, task message.SessionTask, spec commandSpec) (account, error) {
-	if spec.RunAsElevated {
-		return ownAccount(), nil
+// prepareCommand finds out what to run and as whom — the agent's own account, if the
+// document's author says so — and begins the log.
+func (w *worker) prepareCommand(ctx context.Context, task message.SessionTask) (spec commandSpec, who account, err error) {
+	if spec, err = commandFor(task); err != nil {
+		return spec, who, err
 	}
-	return w.account(ctx, task)
+	who = ownAccount()
+	if !spec.RunAsElevated {
+		if who, err = w.account(ctx, task); err != nil {
+			return spec, who, err
+		}
+	}
+	return spec, who, w.startLog(ctx, task, who.Name)
 }
 
 // openTerminalCommand starts the command of an InteractiveCommands session on a terminal.
 // From there on it is a shell like any other.
 func openTerminalCommand(ctx context.Context, w *worker, task message.SessionTask) (activity, error) {
-	spec, err := commandFor(task)
+	spec, who, err := w.prepareCommand(ctx, task)
 	if err != nil {
-		return nil, err
-	}
-	who, err := w.commandAccount(ctx, task, spec)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.startLog(ctx, task, who.Name); err != nil {
 		return nil, err
 	}
 	cmd := loginShell(who.Account, os.Environ(), w.id)
@@ -106,11 +105,7 @@ type command struct {
 // openCommand starts the command. One that cannot be started is told as its output, so
 // that who reads standard error and exit code learns it there.
 func openCommand(ctx context.Context, w *worker, task message.SessionTask) (activity, error) {
-	spec, err := commandFor(task)
-	if err != nil {
-		return nil, err
-	}
-	who, err := w.commandAccount(ctx, task, spec)
+	spec, who, err := w.prepareCommand(ctx, task)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +117,6 @@ func openCommand(ctx context.Context, w *worker, task message.SessionTask) (acti
 	}
 	if err != nil {
 		return nil, sentence("%sthe command line cannot be read: %v", cannotStart, err)
-	}
-	if err := w.startLog(ctx, task, who.Name); err != nil {
-		return nil, err
 	}
 	c := &command{w: w, spec: spec}
 	cmd := loginShell(who.Account, os.Environ(), w.id)

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -101,23 +100,13 @@ func (s *Server) UpdateManagedInstanceRole(ctx context.Context, in *ssm.UpdateMa
 // UpdateManagedInstancePublicKey replaces a node's key. The caller signed with the present
 // one, which is void from the answer on.
 func (s *Server) UpdateManagedInstancePublicKey(ctx context.Context, in *ssm.UpdateManagedInstancePublicKeyInput) (*ssm.Empty, error) {
-	p, _ := auth.From(ctx)
-	if p.Kind != auth.Node {
-		return nil, invalidNode(p.NodeID)
-	}
-	node, err := s.node(ctx, p.NodeID)
+	node, err := s.callingNode(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if node == nil {
-		return nil, invalidNode(p.NodeID)
-	}
-	der, err := base64.StdEncoding.DecodeString(in.NewPublicKey)
-	if err != nil || !strings.EqualFold(in.NewPublicKeyType, "Rsa") {
-		return nil, errPublicKey
-	}
-	if _, err := auth.ParseNodeKey(der); err != nil {
-		return nil, errPublicKey
+	der, err := registeredKey(in.NewPublicKey, in.NewPublicKeyType)
+	if err != nil {
+		return nil, err
 	}
 	err = s.cfg.Store.ReplaceNodeKey(ctx, node.ID, node.PublicKey, der, "Rsa")
 	switch {

@@ -20,12 +20,9 @@ const maxJoining = 8
 // RegisterManagedInstance lets a node join. It is unsigned: the activation's code is
 // what proves the right to it, so failures are counted per source address.
 func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterManagedInstanceInput) (*ssm.RegisterManagedInstanceOutput, error) {
-	der, err := base64.StdEncoding.DecodeString(in.PublicKey)
-	if err != nil || !strings.EqualFold(in.PublicKeyType, "Rsa") {
-		return nil, errPublicKey
-	}
-	if _, err := auth.ParseNodeKey(der); err != nil {
-		return nil, errPublicKey
+	der, err := registeredKey(in.PublicKey, in.PublicKeyType)
+	if err != nil {
+		return nil, err
 	}
 	// An attempt counts as a failure until it has succeeded. A hundred machines behind one
 	// address, told to join at the same moment, must not be taken for guessing.
@@ -96,16 +93,9 @@ var errPublicKey = ssm.Errorf(ssm.CodeInvalidPublicKey, "The public key must be 
 // that does not match (agent-control-plane.md §2.3), so neither is ever the answer to
 // a fault that may pass.
 func (s *Server) RequestManagedInstanceRoleToken(ctx context.Context, in *ssm.RequestManagedInstanceRoleTokenInput) (*ssm.RequestManagedInstanceRoleTokenOutput, error) {
-	p, _ := auth.From(ctx)
-	if p.Kind != auth.Node {
-		return nil, invalidNode(p.NodeID)
-	}
-	node, err := s.node(ctx, p.NodeID)
+	node, err := s.callingNode(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if node == nil {
-		return nil, invalidNode(p.NodeID)
 	}
 	if subtle.ConstantTimeCompare([]byte(in.Fingerprint), []byte(node.Fingerprint)) != 1 {
 		return nil, ssm.Errorf(ssm.CodeFingerprintDoesNotMatch,
@@ -142,6 +132,31 @@ func (s *Server) RequestManagedInstanceRoleToken(ctx context.Context, in *ssm.Re
 		SessionToken:        token,
 		TokenExpirationDate: ssm.Time{Time: cred.ExpiresAt},
 	}, nil
+}
+
+// callingNode is the node that signed the request with its own key.
+func (s *Server) callingNode(ctx context.Context) (*store.Node, error) {
+	p, _ := auth.From(ctx)
+	if p.Kind != auth.Node {
+		return nil, invalidNode(p.NodeID)
+	}
+	node, err := s.node(ctx, p.NodeID)
+	if err == nil && node == nil {
+		err = invalidNode(p.NodeID)
+	}
+	return node, err
+}
+
+// registeredKey reads a public key that is to be a node's.
+func registeredKey(text, keyType string) (der []byte, err error) {
+	der, err = base64.StdEncoding.DecodeString(text)
+	if err != nil || !strings.EqualFold(keyType, "Rsa") {
+		return nil, errPublicKey
+	}
+	if _, err := auth.ParseNodeKey(der); err != nil {
+		return nil, errPublicKey
+	}
+	return der, nil
 }
 
 // invalidNode is the answer about a node that is not registered.
