@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // stockDomain is the service domain under which the stock agent finds its endpoints.
@@ -69,6 +70,18 @@ exec "$dir/bin/amazon-ssm-agent" "$@"
 // configuration file alone, runs it and returns its node id.
 func stockAgent(t *testing.T, d *deployment, c cli) string {
 	t.Helper()
+	id, _, _ := startStockAgent(t, d, c)
+	eventually(t, "the stock agent is connected", func() bool {
+		var status struct{ Status string }
+		d.mustJSON(c, &status, "ssm", "get-connection-status", "--target", id)
+		return status.Status == "connected"
+	})
+	return id
+}
+
+// startStockAgent registers and starts a stock agent. Its programs are below dir.
+func startStockAgent(t *testing.T, d *deployment, c cli) (id, dir string, began time.Time) {
+	t.Helper()
 	programs := os.Getenv("STOCK_AGENT_DIR")
 	if programs == "" {
 		t.Skip("STOCK_AGENT_DIR does not name a folder with a stock amazon-ssm-agent")
@@ -77,7 +90,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 		t.Skip("the stock agent registers as root only")
 	}
 	d.advanced(c)
-	dir := t.TempDir()
+	dir = t.TempDir()
 	// ssm-user must reach its home.
 	for p := dir; p != "/" && p != os.TempDir(); p = filepath.Dir(p) {
 		if err := os.Chmod(p, 0o755); err != nil {
@@ -104,7 +117,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 	if err != nil {
 		t.Fatalf("register the stock agent: %v\n%s", err, out)
 	}
-	id := regexp.MustCompile(`mi-[0-9a-f]{17}`).FindString(string(out))
+	id = regexp.MustCompile(`mi-[0-9a-f]{17}`).FindString(string(out))
 	if id == "" {
 		t.Fatalf("the stock agent names no node: %s", out)
 	}
@@ -115,6 +128,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 	agent := run()
 	agent.Stdout, agent.Stderr = log, log
 	agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	began = time.Now()
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +140,7 @@ func stockAgent(t *testing.T, d *deployment, c cli) string {
 			t.Logf("stock agent:\n%s", tail(string(text), 8000))
 		}
 	})
-	eventually(t, "the stock agent is connected", func() bool {
-		var status struct{ Status string }
-		d.mustJSON(c, &status, "ssm", "get-connection-status", "--target", id)
-		return status.Status == "connected"
-	})
-	return id
+	return id, dir, began
 }
 
 // endBelow ends the processes whose program is below a folder of this test's: the stock
