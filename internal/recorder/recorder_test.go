@@ -3,6 +3,7 @@ package recorder
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+	"unicode/utf8"
 
 	"sekisho/internal/message"
 )
@@ -204,15 +207,18 @@ func TestEveryChangeIsFound(t *testing.T) {
 			changed[name] = append(append(bytes.Clone(text[:at]), byte(random.IntN(256))), text[at:]...)
 			what = fmt.Sprintf("a byte more at %d of %s", at, name)
 		}
+		mutated := fstest.MapFS{}
+		for name, text := range files {
+			mutated[name] = &fstest.MapFile{Data: text}
+		}
 		for name, text := range changed {
-			path := filepath.Join(dir, name)
 			if text == nil {
-				must(t, os.Remove(path))
+				delete(mutated, name)
 			} else {
-				must(t, os.WriteFile(path, text, 0o600))
+				mutated[name] = &fstest.MapFile{Data: text}
 			}
 		}
-		_, err := Verify(dir, r.Public())
+		_, err := verify(mutated, "bob-1", r.Public())
 		var damage *Damage
 		switch {
 		case !errors.As(err, &damage):
@@ -221,9 +227,6 @@ func TestEveryChangeIsFound(t *testing.T) {
 			t.Errorf("%s: found in %s", what, damage.File)
 		default:
 			found++
-		}
-		for name := range changed {
-			must(t, os.WriteFile(filepath.Join(dir, name), files[name], 0o600))
 		}
 	}
 	t.Logf("%d of %d changes found", found, mutations)
@@ -261,6 +264,19 @@ func TestTunnelsLeaveSizesOnly(t *testing.T) {
 	}
 	_, err = Verify(r.dir(), r.Public())
 	must(t, err)
+}
+
+func FuzzAppendText(f *testing.F) {
+	f.Add("a\"b\\c\x00\x1b[m\r\n\t\x7f日本\u2028<&>")
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		var got string
+		if err := json.Unmarshal(appendText(nil, []byte(text)), &got); err != nil || got != text {
+			t.Errorf("%q becomes %q: %v", text, got, err)
+		}
+	})
 }
 
 func FuzzParseEvent(f *testing.F) {

@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -119,7 +120,7 @@ func (rec *Recording) Close(finished bool) {
 
 // finish signs that nothing follows.
 func (r *Recorder) finish(dir string) error {
-	h, err := readHead(dir, r.Public())
+	h, err := readHead(os.DirFS(dir), r.Public())
 	if err != nil {
 		return err
 	}
@@ -175,15 +176,16 @@ func (rec *Recording) write() {
 
 // writer writes the segments of a recording. One goroutine has it.
 type writer struct {
-	rec    *Recording
-	head   head
-	file   *os.File
-	buffer *bufio.Writer
-	size   int64
-	hash   hash.Hash // of the segment so far
-	began  time.Time // of the segment
-	offset time.Duration
-	last   float64 // the time of the last event, which none is before
+	rec     *Recording
+	head    head
+	file    *os.File
+	buffer  *bufio.Writer
+	size    int64
+	hash    hash.Hash // of the segment so far
+	began   time.Time // of the segment
+	scratch []byte    // of the line that is being written
+	offset  time.Duration
+	last    float64 // the time of the last event, which none is before
 
 	node, client direction
 	flows        [2]int64 // of a tunnel: bytes to the node and from it
@@ -212,7 +214,7 @@ func (rec *Recording) open() (*writer, error) {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	h, err := readHead(rec.dir, rec.r.Public())
+	h, err := readHead(os.DirFS(rec.dir), rec.r.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -380,8 +382,10 @@ func (w *writer) frame(d *direction, f frame) error {
 // text records bytes of a terminal: as text if they are, with a character that is cut in
 // two kept whole, and else as they are.
 func (w *writer) text(d *direction, at time.Duration, code string, payload []byte) error {
-	payload = append(d.broken, payload...)
-	d.broken = nil
+	if len(d.broken) > 0 {
+		payload = append(d.broken, payload...)
+		d.broken = nil
+	}
 	if w.rec.facts.KMSKeyID == "" {
 		if n := incomplete(payload); n > 0 {
 			d.broken = bytes.Clone(payload[len(payload)-n:])
@@ -392,7 +396,7 @@ func (w *writer) text(d *direction, at time.Duration, code string, payload []byt
 	case len(payload) == 0:
 		return nil
 	case utf8.Valid(payload):
-		return w.event(at, code, string(payload))
+		return w.bytes(at, code, payload)
 	}
 	return w.event(at, "x", code+" "+base64.StdEncoding.EncodeToString(payload))
 }
@@ -412,17 +416,49 @@ func incomplete(b []byte) int {
 
 // event writes one line.
 func (w *writer) event(at time.Duration, code, data string) error {
+	return w.bytes(at, code, []byte(data))
+}
+
+// bytes is event for data that is UTF-8. It is most of the work of a recording.
+func (w *writer) bytes(at time.Duration, code string, data []byte) error {
 	if w.file == nil {
 		if err := w.begin(); err != nil {
 			return err
 		}
 	}
 	w.last = max(w.last, (w.offset + at).Seconds())
-	line, err := json.Marshal([]any{json.Number(fmt.Sprintf("%.6f", w.last)), code, data})
-	if err != nil {
-		return err
+	w.scratch = append(w.scratch[:0], '[')
+	w.scratch = strconv.AppendFloat(w.scratch, w.last, 'f', 6, 64)
+	w.scratch = append(append(append(w.scratch, `,"`...), code...), `",`...)
+	w.scratch = append(appendText(w.scratch, data), ']')
+	return w.line(w.scratch)
+}
+
+// appendText appends UTF-8 as a string of JSON.
+func appendText(line, text []byte) []byte {
+	const digits = "0123456789abcdef"
+	line = append(line, '"')
+	done := 0
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+			continue
+		}
+		line = append(line, text[done:i]...)
+		done = i + 1
+		switch c {
+		case '"', '\\':
+			line = append(line, '\\', c)
+		case '\n':
+			line = append(line, `\n`...)
+		case '\r':
+			line = append(line, `\r`...)
+		case '\t':
+			line = append(line, `\t`...)
+		default:
+			line = append(line, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
 	}
-	return w.line(line)
+	return append(append(line, text[done:]...), '"')
 }
 
 func (w *writer) line(line []byte) error {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -92,8 +93,8 @@ func (h *head) write(dir string, key ed25519.PrivateKey) error {
 var errHead = errors.New("the head of the recording was changed")
 
 // readHead reads the head and holds it against its signature.
-func readHead(dir string, key ed25519.PublicKey) (head, error) {
-	text, err := os.ReadFile(filepath.Join(dir, headFile))
+func readHead(files fs.FS, key ed25519.PublicKey) (head, error) {
+	text, err := fs.ReadFile(files, headFile)
 	if err != nil {
 		return head{}, err
 	}

@@ -33,7 +33,11 @@ func (d *Damage) Error() string { return d.File + ": " + d.What }
 // Verify holds the recording in dir against the public key. A recording that was changed
 // gives a [*Damage], the first one that is found.
 func Verify(dir string, key ed25519.PublicKey) (Report, error) {
-	h, err := readHead(dir, key)
+	return verify(os.DirFS(dir), filepath.Base(dir), key)
+}
+
+func verify(files fs.FS, session string, key ed25519.PublicKey) (Report, error) {
+	h, err := readHead(files, key)
 	if errors.Is(err, errHead) || errors.Is(err, fs.ErrNotExist) {
 		return Report{}, &Damage{headFile, "missing, changed, or signed by another key"}
 	}
@@ -41,13 +45,13 @@ func Verify(dir string, key ed25519.PublicKey) (Report, error) {
 		return Report{}, err
 	}
 	report := Report{Session: h.Session, Segments: len(h.Segments), Closed: h.Closed}
-	if name := filepath.Base(dir); name != h.Session {
-		return Report{}, &Damage{headFile, "is of the session " + h.Session + ", not " + name}
+	if session != h.Session {
+		return Report{}, &Damage{headFile, "is of the session " + h.Session + ", not " + session}
 	}
 	previous := hashOfNothing
 	for n, want := range h.Segments {
 		name := segmentFile(n)
-		text, err := os.ReadFile(filepath.Join(dir, name))
+		text, err := fs.ReadFile(files, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return Report{}, &Damage{name, "missing"}
 		}
@@ -68,12 +72,12 @@ func Verify(dir string, key ed25519.PublicKey) (Report, error) {
 		previous = want.SHA256
 		report.Bytes += want.Size
 	}
-	return report, others(dir, h, &report)
+	return report, others(files, h, &report)
 }
 
 // others looks for files that the head does not name.
-func others(dir string, h head, report *Report) error {
-	entries, err := os.ReadDir(dir)
+func others(files fs.FS, h head, report *Report) error {
+	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return err
 	}
