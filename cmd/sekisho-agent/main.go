@@ -15,6 +15,7 @@ import (
 
 	"sekisho/internal/agent"
 	"sekisho/internal/message"
+	"sekisho/internal/osservice"
 	"sekisho/internal/platform"
 )
 
@@ -28,7 +29,9 @@ func main() {
 		os.Exit(agent.Child(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), platform.StopSignals()...)
-	code := command(ctx, world{os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv})
+	code := osservice.Serve(ctx, serviceName, func(ctx context.Context) int {
+		return command(ctx, world{os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv})
+	})
 	stop()
 	os.Exit(code)
 }

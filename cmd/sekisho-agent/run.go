@@ -17,7 +17,12 @@ const runHelp = `Usage: sekisho-agent run [--dir DIR]
 
 Runs the agent in the foreground until it gets SIGTERM. Open sessions go on: each has a
 process of its own, and the next agent takes no harm from it. The log goes to standard
-error.
+error, or to a file that does not grow for ever. What a session's own process has to say
+goes to standard error in any case.
+
+Examples:
+  sekisho-agent run
+  sekisho-agent run --log-file /var/log/sekisho-agent.log --log-size 20 --auto-update
 `
 
 var errParentEnded = errors.New("the parent process has ended")
@@ -32,6 +37,9 @@ func run(ctx context.Context, w world, args []string) error {
 	fs.DurationVar(&cfg.UpdatePatience, "update-patience", 0, "how `long` a new release may take to be online before the old one is put back (default 2m)")
 	fs.BoolVar(&cfg.Debug, "debug", false, "log more")
 	fs.BoolVar(&cfg.EndSessions, "end-sessions-on-stop", false, "end the sessions when the agent is stopped")
+	logPath := fs.String("log-file", "", "`file` for the log instead of standard error")
+	logSize := fs.Int64("log-size", 10, "size in `MB` at which the file is put aside as FILE.1, FILE.2 …")
+	logKeep := fs.Int("log-keep", 4, "`number` of files that are kept aside")
 	asJSON := fs.Bool("json", false, "log in JSON")
 	pipe := fs.Bool("parent-pipe", false, "stop when standard input ends: with the process that holds its other end")
 	if err := parse(w, fs, args); err != nil {
@@ -41,9 +49,15 @@ func run(ctx context.Context, w world, args []string) error {
 	if cfg.Debug {
 		opts.Level = slog.LevelDebug
 	}
-	cfg.Logger = slog.New(slog.NewTextHandler(w.stderr, opts))
+	log := w.stderr
+	if *logPath != "" {
+		file := newLogFile(*logPath, max(1, *logSize)<<20, *logKeep, w.stderr)
+		defer file.Close()
+		log = file
+	}
+	cfg.Logger = slog.New(slog.NewTextHandler(log, opts))
 	if *asJSON {
-		cfg.Logger = slog.New(slog.NewJSONHandler(w.stderr, opts))
+		cfg.Logger = slog.New(slog.NewJSONHandler(log, opts))
 	}
 	if *pipe {
 		var stop context.CancelCauseFunc

@@ -12,9 +12,10 @@ import (
 	"sekisho/internal/osservice"
 )
 
-const serviceHelp = `Usage: sekisho-agent service install [--dir DIR] | uninstall | status
+const serviceHelp = `Usage: sekisho-agent service install [--dir DIR] [options of run] | uninstall | status
 
-Makes the agent a service that starts with the machine (systemd), or takes it off again.
+Makes the agent a service that starts with the machine (systemd, launchd, Windows), or takes
+it off again.
 Stopping, restarting or updating the service does not end open sessions. The registration
 stays where it is.
 `
@@ -29,13 +30,29 @@ func service(ctx context.Context, w world, args []string) error {
 	}
 	fs := flags(w, serviceHelp)
 	dir := fs.String("dir", agent.DefaultDir(), "`directory` of the registration")
+	user := fs.String("session-user", agent.DefaultSessionUser, "what the service's run is given as --session-user")
+	automatic := fs.Bool("auto-update", false, "give the service's run --auto-update")
+	logPath := fs.String("log-file", "", "`file` that the service's run is given as --log-file")
 	asJSON := fs.Bool("json", false, "print JSON")
 	if err := parse(w, fs, args); err != nil {
 		return err
 	}
 	switch verb {
 	case "install":
-		return install(ctx, w, *dir)
+		var options []string
+		if *user != agent.DefaultSessionUser {
+			options = append(options, "--session-user="+*user)
+		}
+		if *automatic {
+			options = append(options, "--auto-update")
+		}
+		if *logPath == "" && !osservice.KeepsLog {
+			*logPath = filepath.Join(*dir, "agent.log")
+		}
+		if *logPath != "" {
+			options = append(options, "--log-file", *logPath)
+		}
+		return install(ctx, w, *dir, options)
 	case "uninstall":
 		if err := osservice.Uninstall(ctx, serviceName); err != nil {
 			return fmt.Errorf("service uninstall: %w", err)
@@ -64,7 +81,7 @@ func service(ctx context.Context, w world, args []string) error {
 	return errUsage
 }
 
-func install(ctx context.Context, w world, dir string) error {
+func install(ctx context.Context, w world, dir string, options []string) error {
 	program, err := os.Executable()
 	if err == nil {
 		dir, err = filepath.Abs(dir)
@@ -77,11 +94,11 @@ func install(ctx context.Context, w world, dir string) error {
 	}
 	err = osservice.Install(ctx, osservice.Service{
 		Name: serviceName, Description: "Sekisho node agent",
-		Command: []string{program, "run", "--dir", dir},
+		Command: append([]string{program, "run", "--dir", dir}, options...),
 	})
 	if err != nil {
 		return fmt.Errorf("service install: %w", err)
 	}
-	_, err = fmt.Fprintf(w.stdout, "The service %s runs and starts with the machine. Its log: journalctl -u %s\n", serviceName, serviceName)
+	_, err = fmt.Fprintf(w.stdout, "The service %s runs and starts with the machine.\n", serviceName)
 	return err
 }

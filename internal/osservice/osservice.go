@@ -2,8 +2,9 @@
 // it off again. cmd/sekisho-agent calls it.
 //
 // It promises to leave either a service that is enabled and started or an error that
-// says what to do, and to touch nothing but its own unit. Today it knows systemd; on
-// other systems every function returns an error that is [errors.ErrUnsupported].
+// says what to do, and to touch nothing but its own unit. It knows systemd, launchd and the
+// service manager of Windows; on a Linux without systemd every function returns an error
+// that is [errors.ErrUnsupported].
 package osservice
 
 // Service is what is to be run.
