@@ -263,10 +263,10 @@ func TestUnsupportedSessionsAreRefusedInWords(t *testing.T) {
 	}
 }
 
-func TestPortSessionIsDeclined(t *testing.T) {
+func TestPortSessionThatCannotBeReadIsDeclined(t *testing.T) {
 	b := bareUser(t)
 	b.start()
-	b.write(handshakeRequest(`{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port","Properties":{}}}`))
+	b.write(handshakeRequest(`{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port","Properties":[]}}`))
 	seen := map[int64]bool{}
 	b.readStream(seen)
 	b.write(message.Message{Type: message.TypeOutputStreamData, Sequence: 1, PayloadType: message.PayloadHandshakeComplete, Payload: []byte(`{}`)})
