@@ -59,6 +59,9 @@ type Config struct {
 	// MaxSessionsPerNode bounds the live sessions of one node; zero means 1000, the
 	// number of session workers that a stock agent runs at the most.
 	MaxSessionsPerNode int
+	// MaxStandardNodes is how many hybrid nodes the standard tier has room for. Default
+	// 1000 (api.md §13).
+	MaxStandardNodes int
 
 	// ClassicDocumentAccess is the older rule by which StartSession needs no permission on
 	// the default document (ADR 0014).
@@ -108,6 +111,7 @@ func New(cfg Config) (*Server, error) {
 	setDefault(&cfg.FabricTimeout, 5*time.Second)
 	setDefault(&cfg.MaxDocuments, 500)
 	setDefault(&cfg.MaxSessionsPerNode, 1000)
+	setDefault(&cfg.MaxStandardNodes, 1000)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -11,9 +11,6 @@ import (
 	"sekisho/internal/store"
 )
 
-// maxStandardNodes is how many hybrid nodes the standard tier allows (api.md §13).
-const maxStandardNodes = 1000
-
 // serviceRoleSetting names the role that EC2 instances get. There are none here; it is
 // stored for tools that set it.
 const serviceRoleSetting = "/ssm/managed-instance/default-ec2-instance-management-role"
@@ -149,8 +146,8 @@ func (s *Server) checkSettingChange(ctx context.Context, id, value string) error
 	if err != nil {
 		return err
 	}
-	if n > maxStandardNodes {
-		return validation("The standard-instances tier has room for %d hybrid nodes; %d are registered.", maxStandardNodes, n)
+	if n > s.cfg.MaxStandardNodes {
+		return validation("The standard-instances tier has room for %d hybrid nodes; %d are registered.", s.cfg.MaxStandardNodes, n)
 	}
 	return nil
 }

@@ -63,12 +63,12 @@ func TestActivationTier(t *testing.T) {
 	wantAPIError(t, err, "TargetNotConnected", "mi-0ffffffffffffffff is not connected.")
 }
 
-// The standard tier has room for 1,000 hybrid nodes.
+// The standard tier has room for a thousand hybrid nodes; here for three.
 func TestStandardTierIsNotForManyNodes(t *testing.T) {
-	w := newWorld(t)
-	limit := maxStandardNodes
-	in := w.activation(limit)
-	for range limit {
+	const room = 3
+	w := newWorld(t, func(c *Config) { c.MaxStandardNodes = room })
+	in := w.activation(room)
+	for range room {
 		_, err := w.store.RegisterNode(t.Context(), in.ActivationID, secretHash(in.ActivationCode), storeNode(), time.Now())
 		must(t, err)
 	}
@@ -78,5 +78,5 @@ func TestStandardTierIsNotForManyNodes(t *testing.T) {
 	must(t, err)
 	w.node()
 	_, err = w.server.ResetServiceSetting(w.as("alice"), &ssm.ResetServiceSettingInput{SettingID: ssm.ActivationTierSetting})
-	wantError(t, err, "ValidationException", "The standard-instances tier has room for 1000 hybrid nodes; 1001 are registered.")
+	wantError(t, err, "ValidationException", "The standard-instances tier has room for 3 hybrid nodes; 4 are registered.")
 }
