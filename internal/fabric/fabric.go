@@ -47,11 +47,27 @@ type Fabric struct {
 	embedded *server.Server // nil with an external server
 	logger   *slog.Logger
 	handlers sync.WaitGroup
+
+	// One channel and one goroutine take the requests of all subjects: there are as many
+	// subjects as nodes.
+	arrived chan *nats.Msg
+	closed  chan struct{} // closed by leave
+	leave   sync.Once
+
+	mu     sync.Mutex // guards served
+	served map[*nats.Subscription]func(*nats.Msg)
 }
+
+// maxArrived bounds the requests that wait for a goroutine. What comes to a full queue is
+// lost, as on any at-most-once fabric, and logged.
+const maxArrived = 8192
 
 // Open joins the fabric, starting the embedded server if cfg.URL is empty.
 func Open(cfg Config) (*Fabric, error) {
-	f := &Fabric{logger: cfg.Logger}
+	f := &Fabric{
+		logger: cfg.Logger, served: map[*nats.Subscription]func(*nats.Msg){},
+		arrived: make(chan *nats.Msg, maxArrived), closed: make(chan struct{}),
+	}
 	if f.logger == nil {
 		f.logger = slog.New(slog.DiscardHandler)
 	}
@@ -85,11 +101,13 @@ func Open(cfg Config) (*Fabric, error) {
 		return nil, fmt.Errorf("connect to the fabric: %w", err)
 	}
 	f.conn = conn
+	f.handlers.Go(f.dispatch)
 	return f, nil
 }
 
 // Close leaves the fabric and waits for handlers that are running.
 func (f *Fabric) Close() {
+	f.leave.Do(func() { close(f.closed) })
 	if f.conn != nil {
 		f.conn.Close()
 	}
@@ -98,6 +116,23 @@ func (f *Fabric) Close() {
 		f.embedded.WaitForShutdown()
 	}
 	f.handlers.Wait()
+}
+
+// dispatch hands requests to those who serve their subjects.
+func (f *Fabric) dispatch() {
+	for {
+		select {
+		case <-f.closed:
+			return
+		case m := <-f.arrived:
+			f.mu.Lock()
+			serve := f.served[m.Sub]
+			f.mu.Unlock()
+			if serve != nil { // or it was taken off meanwhile
+				f.handlers.Go(func() { serve(m) })
+			}
+		}
+	}
 }
 
 // Subject names what a message is about.
@@ -125,36 +160,44 @@ type reply struct {
 // only for a moment (a node that moves): each answers, and the first answer counts.
 func (f *Fabric) Handle(s Subject, handle func(ctx context.Context, data []byte) ([]byte, error)) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	sub, err := f.conn.Subscribe(s.name, func(m *nats.Msg) {
-		f.handlers.Go(func() {
-			data, err := handle(ctx, m.Data)
-			answer := reply{Data: data}
-			if err != nil {
-				answer = reply{Error: err.Error()}
-			}
-			text, err := json.Marshal(answer)
-			if err == nil && m.Reply != "" {
-				err = m.Respond(text)
-			}
-			if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-				f.logger.Warn("fabric reply not sent", "subject", s.name, "error", err)
-			}
-		})
-	})
+	serve := func(m *nats.Msg) {
+		data, err := handle(ctx, m.Data)
+		answer := reply{Data: data}
+		if err != nil {
+			answer = reply{Error: err.Error()}
+		}
+		text, err := json.Marshal(answer)
+		if err == nil && m.Reply != "" {
+			err = m.Respond(text)
+		}
+		if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			f.logger.Warn("fabric reply not sent", "subject", s.name, "error", err)
+		}
+	}
+	f.mu.Lock() // so that no request arrives before its handler is known
+	sub, err := f.conn.ChanSubscribe(s.name, f.arrived)
+	if err == nil {
+		f.served[sub] = serve
+	}
+	f.mu.Unlock()
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("serve %s: %w", s.name, err)
 	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		_ = sub.Unsubscribe() // fails only when the connection is closed, which unsubscribes too
+		f.mu.Lock()
+		delete(f.served, sub)
+		f.mu.Unlock()
+	})
 	// The subscription must be known to the server before anybody is told about the
 	// node, or the first request meets no responder.
 	if err := f.conn.FlushTimeout(startTimeout); err != nil {
-		cancel()
+		stop()
 		return nil, fmt.Errorf("serve %s: %w", s.name, err)
 	}
-	return sync.OnceFunc(func() {
-		cancel()
-		_ = sub.Unsubscribe() // fails only when the connection is closed, which unsubscribes too
-	}), nil
+	return stop, nil
 }
 
 // Request asks whoever serves s and waits for the answer, until ctx ends (which must

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"sekisho/internal/fabric"
@@ -52,20 +54,31 @@ var (
 	errExpelled     = errors.New("the node is registered no more")
 )
 
-// openControlChannel serves a node's control channel until it ends. The newest wins:
-// an older one of the same node is closed.
+// openControlChannel opens a node's control channel, which is then held until it ends.
+// The newest wins: an older one of the same node is closed.
 func (g *Gateway) openControlChannel(w http.ResponseWriter, r *http.Request, nodeID string) {
 	if _, err := g.authorizeNode(r, nodeID, "ssmmessages:OpenControlChannel"); err != nil {
 		g.refuse(w, err)
 		return
 	}
-	wire, err := accept(w, r)
+	wire, err := accept(smallBuffers{w}, r)
 	if err != nil {
 		g.logger.Debug("control channel not opened", "node_id", nodeID, "error", err)
 		return // accept has answered
 	}
+	// Not in the handler: the request and the stack of its goroutine, which did the TLS
+	// handshake, would be kept for as long as the node is there.
+	g.running.Go(func() { g.holdControlChannel(wire, nodeID) })
+}
+
+func (g *Gateway) holdControlChannel(wire *wire, nodeID string) {
 	defer wire.close()
-	ctx, cancel := context.WithCancelCause(r.Context())
+	defer func() {
+		if p := recover(); p != nil {
+			g.logger.Error("panic on a control channel", "node_id", nodeID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(g.life)
 	defer cancel(nil)
 	c := &control{g: g, nodeID: nodeID, wire: wire, cancel: cancel, gone: make(chan struct{})}
 	if err := c.serve(ctx); err != nil && !errors.Is(err, errClosing) {
@@ -74,11 +87,15 @@ func (g *Gateway) openControlChannel(w http.ResponseWriter, r *http.Request, nod
 }
 
 func (c *control) serve(ctx context.Context) error {
-	open, err := c.handshake(ctx)
+	g := c.g
+	var open message.OpenControlChannel
+	err := aside(func() (err error) {
+		open, err = c.handshake(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	g := c.g
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
@@ -95,29 +112,17 @@ func (c *control) serve(ctx context.Context) error {
 		older.cancel(errNewerChannel)
 		<-older.gone
 	}
-	stop, err := g.cfg.Fabric.Handle(fabric.Node(c.nodeID), c.request)
+	stop := func() {}
+	defer func() { stop() }()
+	err = aside(func() (err error) {
+		stop, err = c.enter(ctx, open)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer stop()
-
-	now := time.Now()
-	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, foreignText(open.AgentVersion, maxAgentVersion), platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	c.noted, c.since = true, now
-	g.mu.Unlock()
-	g.logger.Info("control channel opened", "node_id", c.nodeID, "remote", c.wire.remote, "agent_version", open.AgentVersion)
-	if err := c.catchUp(ctx); err != nil {
-		return err
-	}
-	pinging := make(chan struct{})
-	go func() {
-		defer close(pinging)
-		c.ping(ctx)
-	}()
-	defer func() { c.cancel(nil); <-pinging }()
+	stopPings := c.pings(ctx)
+	defer func() { c.cancel(nil); stopPings() }()
 	for {
 		frame, err := c.wire.read(ctx)
 		if err != nil {
@@ -132,23 +137,81 @@ func (c *control) serve(ctx context.Context) error {
 	}
 }
 
-// ping drops the channel of a node that is gone without a word. TCP's own keepalive does
+// aside runs f on a stack of its own. What the database and TLS need of it would
+// otherwise be kept for as long as the node is there.
+func aside(f func() error) error {
+	done := make(chan error)
+	go func() {
+		var err error
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			done <- err
+		}()
+		err = f()
+	}()
+	return <-done
+}
+
+// enter makes the channel known, and the node learn what it missed. stop is never nil.
+func (c *control) enter(ctx context.Context, open message.OpenControlChannel) (stop func(), err error) {
+	g := c.g
+	stop, err = g.cfg.Fabric.Handle(fabric.Node(c.nodeID), c.request)
+	if err != nil {
+		return func() {}, err
+	}
+	now := time.Now()
+	if err := g.cfg.Store.ConnectNode(ctx, c.nodeID, g.cfg.Name, foreignText(open.AgentVersion, maxAgentVersion), platformType(open.PlatformType), now.Add(g.limits.Lease), now); err != nil {
+		return stop, err
+	}
+	g.mu.Lock()
+	c.noted, c.since = true, now
+	g.mu.Unlock()
+	g.logger.Info("control channel opened", "node_id", c.nodeID, "remote", c.wire.remote, "agent_version", open.AgentVersion)
+	return stop, c.catchUp(ctx)
+}
+
+// pings drops the channel of a node that is gone without a word. TCP's own keepalive does
 // not do: it is silent as long as anything that was written waits for its
 // acknowledgement, which is then repeated for a quarter of an hour. Stock agents answer
 // pings (agent-control-plane.md §3.4); one that does not read would get no task either.
-func (c *control) ping(ctx context.Context) {
-	tick := time.NewTicker(c.g.limits.Ping)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+// Between two pings there is a timer and no goroutine. stop waits for a ping on its way,
+// which ends with ctx.
+func (c *control) pings(ctx context.Context) (stop func()) {
+	var (
+		mu      sync.Mutex // guards timer and stopped
+		timer   *time.Timer
+		stopped bool
+		pinging sync.WaitGroup
+	)
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(c.g.limits.Ping, func() {
+		mu.Lock()
+		if stopped {
+			mu.Unlock()
 			return
-		case <-tick.C:
 		}
+		pinging.Add(1)
+		mu.Unlock()
+		defer pinging.Done()
 		if err := c.wire.ping(ctx, c.g.limits.Pong); err != nil {
 			c.cancel(errNoPong) // without effect if something else ended it
 			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !stopped {
+			timer.Reset(c.g.limits.Ping)
+		}
+	})
+	return func() {
+		mu.Lock()
+		stopped = true
+		timer.Stop()
+		mu.Unlock()
+		pinging.Wait()
 	}
 }
 

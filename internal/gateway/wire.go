@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -27,6 +29,44 @@ type wire struct {
 	ws     *websocket.Conn
 	remote string
 	buf    bytes.Buffer // owned by the reader
+}
+
+// idleBuffer is the size of both buffers of a connection that is idle nearly always. What
+// is larger passes them by.
+const idleBuffer = 512
+
+// smallBuffers gives an upgraded connection buffers of idleBuffer in place of net/http's.
+// There are as many of them as nodes.
+type smallBuffers struct{ http.ResponseWriter }
+
+// Hijack is of [http.Hijacker].
+func (w smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, old, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	// A peer that was quick sent something with its request.
+	if early, _ := old.Reader.Peek(old.Reader.Buffered()); len(early) > 0 {
+		conn = &earlyConn{Conn: conn, early: bytes.Clone(early)}
+	}
+	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, idleBuffer), bufio.NewWriterSize(conn, idleBuffer)), nil
+}
+
+// earlyConn is a connection of which the first bytes were read already.
+type earlyConn struct {
+	net.Conn
+	early []byte // owned by the reader
+}
+
+func (c *earlyConn) Read(p []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n, nil
 }
 
 // accept answers the upgrade. Stock peers offer neither subprotocol nor extension and
