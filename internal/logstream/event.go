@@ -118,6 +118,9 @@ func (s *Server) PutLogEvents(ctx context.Context, in *PutLogEventsInput) (*PutL
 	if err != nil {
 		return nil, err
 	}
+	if err := s.cfg.Auth.OwnSession(ctx, in.LogStreamName); err != nil {
+		return nil, err
+	}
 	if err := in.check(); err != nil {
 		return nil, err
 	}

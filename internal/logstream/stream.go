@@ -40,6 +40,9 @@ func (s *Server) CreateLogStream(ctx context.Context, in *StreamInput) (*Empty, 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.cfg.Auth.OwnSession(ctx, in.LogStreamName); err != nil {
+		return nil, err
+	}
 	err = s.cfg.Store.CreateLogStream(ctx, store.LogStream{GroupID: g.ID, Name: in.LogStreamName, CreatedAt: s.cfg.Now()})
 	return nil, failed(err, errNoGroup, errStreamExists)
 }
@@ -48,6 +51,9 @@ func (s *Server) CreateLogStream(ctx context.Context, in *StreamInput) (*Empty, 
 func (s *Server) DeleteLogStream(ctx context.Context, in *StreamInput) (*Empty, error) {
 	g, err := s.group(ctx, "DeleteLogStream", in.LogGroupName, in.LogStreamName, nil)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Auth.OwnSession(ctx, in.LogStreamName); err != nil {
 		return nil, err
 	}
 	return nil, failed(s.cfg.Store.DeleteLogStream(ctx, g.ID, in.LogStreamName, s.cfg.Now()), errNoStream, nil)

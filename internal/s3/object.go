@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"unicode/utf8"
 
@@ -105,7 +106,15 @@ func (c *call) mayPut() (store.Bucket, error) {
 	if err == nil {
 		err = c.noACL()
 	}
+	if err == nil {
+		err = c.ownLog()
+	}
 	return b, err
+}
+
+// ownLog refuses a node that would write the transcript of another node's session.
+func (c *call) ownLog() error {
+	return c.s.cfg.Auth.OwnSession(c.ctx, strings.TrimSuffix(path.Base(c.key), ".log"))
 }
 
 func (c *call) putObject() error {
@@ -240,6 +249,9 @@ func (c *call) getObject() error {
 func (c *call) deleteObject() error {
 	b, err := c.in("DeleteObject", c.objectARN(), nil)
 	if err == nil {
+		err = c.ownLog()
+	}
+	if err == nil {
 		err = c.s.cfg.Store.DeleteObject(c.ctx, b.ID, c.key, c.s.cfg.Now())
 	}
 	if err != nil {
@@ -273,6 +285,9 @@ func (c *call) deleteObjects() error {
 	for _, object := range in.Objects {
 		c.key = object.Key
 		b, err := c.in("DeleteObject", c.objectARN(), nil)
+		if err == nil {
+			err = c.ownLog()
+		}
 		if err == nil {
 			err = c.s.cfg.Store.DeleteObject(c.ctx, b.ID, object.Key, c.s.cfg.Now())
 		}
