@@ -20,10 +20,12 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # vet_for vets programs and all packages of ours that they are made of, for another OS.
 vet_for = GOOS=$(1) CGO_ENABLED=0 $(GO) vet $$(GOOS=$(1) CGO_ENABLED=0 $(GO) list -deps $(2) | grep '^sekisho/')
 
-.PHONY: help build run test check fuzz bench e2e deps clean
+.PHONY: help build agents packages run test check fuzz bench e2e deps clean
 
 help:
 	@echo 'make build   the programs, static, into $(BIN)/'
+	@echo 'make agents  the agent for every system, into dist/agents/ (`sekishod agents publish`)'
+	@echo 'make packages  .deb and .rpm of the agent, into dist/packages/'
 	@echo 'make run     a server and one node of this machine; data in dev/'
 	@echo 'make test    installs what the tests need if it is missing, and runs them all'
 	@echo 'make check   gofmt, vet for every target OS, staticcheck, govulncheck, go.mod, shellcheck'
@@ -32,7 +34,21 @@ help:
 	@echo 'make e2e     only the conversations of whole programs'
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/ $(PROGRAMS)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.build=$(VERSION)' -o $(BIN)/ $(PROGRAMS)
+
+# The symbol tables that are left out are a third of the agent's size.
+AGENT_SYSTEMS := linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+agents:
+	@mkdir -p dist/agents
+	@set -e; for system in $(AGENT_SYSTEMS); do \
+		os=$${system%/*} arch=$${system#*/} suffix=; [ $$os != windows ] || suffix=.exe; \
+		echo dist/agents/sekisho-agent-$$os-$$arch$$suffix; \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(VERSION)' \
+			-o dist/agents/sekisho-agent-$$os-$$arch$$suffix ./cmd/sekisho-agent; \
+	done
+
+packages: agents
+	scripts/make-packages '$(VERSION)'
 
 run: build
 	$(BIN)/sekishod dev --dir dev
@@ -62,4 +78,4 @@ bench: build
 	$(GO) run ./bench $(BENCH)
 
 clean:
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist
