@@ -71,14 +71,14 @@ function ActivationList() {
           selected={selected}
           select={setChosen}
           actions={
-            <>
+            <SpaceBetween direction="horizontal" size="xs">
               <Guarded answer={remove} {...(selected ? undefined : { disabled: true, disabledReason: t('common.nonechosen') })} onClick={() => setAsked(true)}>
                 {t('common.delete')}
               </Guarded>
               <Guarded answer={create} variant="primary" onClick={() => go('/activations/create')}>
                 {t('act.create')}
               </Guarded>
-            </>
+            </SpaceBetween>
           }
         />
         <Command args={['ssm', 'describe-activations']} />

@@ -94,6 +94,15 @@ export interface Handler {
   encrypted(): void;
 }
 
+/** Where a session stands, for a page that continues what another one began. */
+export interface Standing {
+  /** Number of the next message to send: everything below is acknowledged. */
+  next: number;
+  /** Another page showed the output so far; what comes first is what comes next. */
+  continued: boolean;
+  save(next: number): void;
+}
+
 /** Gets a token for the session; null if it is over. */
 export type Token = () => Promise<string | null>;
 
@@ -106,7 +115,7 @@ export class Channel {
   private socket: WebSocket | null = null;
   private readonly clientId = crypto.randomUUID();
   private next = 0; // number of the next message that is sent
-  private expected = 0; // number of the next message that is shown
+  private expected: number | null; // number of the next message that is shown; null: whichever comes first
   private readonly early = new Map<number, Frame>();
   private readonly unacknowledged = new Map<number, { frame: Uint8Array<ArrayBuffer>; at: number; tries: number }>();
   private waiting: Waiting[] = [];
@@ -120,8 +129,12 @@ export class Channel {
   constructor(
     private readonly sessionId: string,
     private readonly token: Token,
+    private readonly standing: Standing,
     private readonly handler: Handler,
   ) {
+    this.next = standing.next;
+    this.expected = standing.continued ? null : 0;
+    this.isReady = standing.continued;
     this.timer = window.setInterval(() => this.resend(), 100);
     void this.connect();
   }
@@ -241,6 +254,8 @@ export class Channel {
       case 'acknowledge': {
         const ack = JSON.parse(decoder.decode(frame.payload)) as { AcknowledgedMessageSequenceNumber: number };
         this.unacknowledged.delete(ack.AcknowledgedMessageSequenceNumber);
+        const [oldest] = this.unacknowledged.keys();
+        this.standing.save(oldest ?? this.next);
         this.flush();
         return;
       }
@@ -253,6 +268,7 @@ export class Channel {
       default:
         return;
     }
+    this.expected ??= frame.sequence;
     if (frame.sequence < this.expected) return this.acknowledge(frame);
     if (frame.sequence > this.expected) {
       if (this.early.size < maxReorder) {

@@ -186,7 +186,7 @@ export function DocumentDetails({ name }: { name: string }) {
           selected={selected}
           select={setChosen}
           actions={
-            <>
+            <SpaceBetween direction="horizontal" size="xs">
               <Button {...unchosen} onClick={() => selected && setShown(selected.DocumentVersion)}>
                 {t('docs.versions.view')}
               </Button>
@@ -195,7 +195,7 @@ export function DocumentDetails({ name }: { name: string }) {
                   {t('docs.setdefault')}
                 </Guarded>
               )}
-            </>
+            </SpaceBetween>
           }
         />
         <Command args={['ssm', 'describe-document', '--name', name]} />

@@ -189,6 +189,11 @@ const pairs = {
   'terminal.smaller': ['Smaller text', '文字を小さく'],
   'terminal.reader': ['Screen-reader mode', 'スクリーンリーダーモード'],
   'terminal.label': ['Terminal', 'ターミナル'],
+  'terminal.elsewhere': [
+    'This session was started in another browser or with the AWS CLI. It can be resumed only there.',
+    'このセッションは別のブラウザーまたは AWS CLI で開始されました。再開できるのは開始した場所だけです。',
+  ],
+  'terminal.taken': ['The session was opened in another tab.', 'セッションは別のタブで開かれました。'],
   'terminal.encrypted': [
     'This session is encrypted with a KMS key, which the browser cannot do yet. Use the AWS CLI.',
     'このセッションは KMS キーで暗号化されています。ブラウザーはまだ対応していないため、AWS CLI を使ってください。',

@@ -100,14 +100,14 @@ export function Nodes() {
           selected={selected}
           select={setChosen}
           actions={
-            <>
+            <SpaceBetween direction="horizontal" size="xs">
               <Guarded answer={deregister} {...unchosen} onClick={() => setAsked(true)}>
                 {t('nodes.deregister')}
               </Guarded>
               <Guarded answer={start} {...unchosen} variant="primary" onClick={() => selected && go(`/sessions/start/${encodeURIComponent(selected.InstanceId)}`)}>
                 {t('sessions.start')}
               </Guarded>
-            </>
+            </SpaceBetween>
           }
         />
         <Command args={['ssm', 'describe-instance-information']} />

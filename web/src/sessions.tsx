@@ -12,6 +12,7 @@ import { arns, go, useApp, useLoad, useMay } from './context';
 import { type Column, List } from './list';
 import { Command, Confirm, DateTime, Guarded } from './parts';
 import { Preferences } from './preferences';
+import { standingKey, standingOf } from './standing';
 
 export interface SessionRow {
   SessionId: string;
@@ -98,6 +99,7 @@ function ActiveSessions() {
   const [terminate, resume] = useMay(selected ? [{ Action: 'ssm:TerminateSession', Resource: resource }, { Action: 'ssm:ResumeSession', Resource: resource }] : []);
   const columns = useColumns(false);
   const unchosen = selected ? undefined : { disabled: true, disabledReason: t('common.nonechosen') };
+  const elsewhere = selected && standingOf(selected.SessionId) === null ? { disabled: true, disabledReason: t('terminal.elsewhere') } : undefined;
   return (
     <SpaceBetween size="m">
       <List<SessionRow>
@@ -109,17 +111,17 @@ function ActiveSessions() {
         selected={selected}
         select={setChosen}
         actions={
-          <>
+          <SpaceBetween direction="horizontal" size="xs">
             <Guarded answer={terminate} {...unchosen} onClick={() => setAsked(true)}>
               {t('sessions.terminate')}
             </Guarded>
-            <Guarded answer={resume} {...unchosen} onClick={() => selected && window.open(`#/terminal/${encodeURIComponent(selected.SessionId)}`)}>
+            <Guarded answer={resume} {...(unchosen ?? elsewhere)} onClick={() => selected && window.open(`#/terminal/${encodeURIComponent(selected.SessionId)}`)}>
               {t('sessions.resume')}
             </Guarded>
             <Button variant="primary" onClick={() => go('/sessions/start')}>
               {t('sessions.start')}
             </Button>
-          </>
+          </SpaceBetween>
         }
       />
       <Command args={['ssm', 'describe-sessions', '--state', 'Active']} />
@@ -157,6 +159,7 @@ function History() {
 /** Opens the terminal of a session that was just started in a tab of its own. The token goes by the new tab's own storage. */
 export function openTerminal(started: { SessionId: string; TokenValue: string }): boolean {
   const key = `sekisho.start.${started.SessionId}`;
+  localStorage.setItem(standingKey(started.SessionId), '0');
   sessionStorage.setItem(key, started.TokenValue);
   const tab = window.open(`#/terminal/${encodeURIComponent(started.SessionId)}`);
   sessionStorage.removeItem(key);

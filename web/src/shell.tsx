@@ -88,7 +88,7 @@ export function Shell(props: {
             {
               type: 'menu-dropdown',
               text: language === 'ja' ? '日本語' : 'English',
-              ariaLabel: t('app.language'),
+              ariaLabel: `${t('app.language')}: ${language === 'ja' ? '日本語' : 'English'}`,
               title: t('app.language'),
               items: [
                 { id: 'en', text: 'English' },

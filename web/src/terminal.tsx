@@ -15,6 +15,7 @@ import { call } from './api';
 import { Channel } from './channel';
 import { arns, useApp, useMay } from './context';
 import { Confirm, Guarded } from './parts';
+import { standingKey, standingOf } from './standing';
 import { allowTerminalStyles } from './styles';
 
 type State = 'connecting' | 'connected' | 'reconnecting' | 'ended' | 'failed';
@@ -65,6 +66,12 @@ export default function TerminalPage({ id }: { id: string }) {
     let token = sessionStorage.getItem(started);
     sessionStorage.removeItem(started);
     let broken = false;
+    const kept = standingOf(id);
+    if (kept === null && token === null) {
+      setState('failed');
+      setReason(t('terminal.elsewhere'));
+      return () => term.dispose();
+    }
     const channel = new Channel(
       id,
       async () => {
@@ -81,6 +88,7 @@ export default function TerminalPage({ id }: { id: string }) {
           throw e;
         }
       },
+      { next: kept ?? 0, continued: token === null, save: (next) => localStorage.setItem(standingKey(id), String(next)) },
       {
         output: (data) => new Promise((shown) => term.write(data, shown)),
         ready: (message) => {
@@ -91,12 +99,23 @@ export default function TerminalPage({ id }: { id: string }) {
         ended: (why) => {
           setState(broken ? 'failed' : 'ended');
           setReason(why);
+          if (!broken) localStorage.removeItem(standingKey(id));
           term.options.disableStdin = true;
           term.options.cursorBlink = false;
         },
         encrypted: () => setEncrypted(true),
       },
     );
+    // Two pages on one session would take it from each other for ever: the newer one has it.
+    const others = new BroadcastChannel(`sekisho.session.${id}`);
+    others.postMessage('taken');
+    others.onmessage = () => {
+      channel.close();
+      setState('failed');
+      setReason(t('terminal.taken'));
+      term.options.disableStdin = true;
+    };
+    if (token === null) channel.size(term.cols, term.rows);
     term.onData((data) => channel.input(data));
     term.onBinary((data) => channel.input(data));
     term.onResize(({ cols, rows }) => channel.size(cols, rows));
@@ -123,6 +142,7 @@ export default function TerminalPage({ id }: { id: string }) {
     });
     return () => {
       observer.disconnect();
+      others.close();
       channel.close();
       term.dispose();
     };
