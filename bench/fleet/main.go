@@ -53,7 +53,7 @@ func main() {
 	bin := flag.String("bin", "bin", "`DIR`ectory of sekishod")
 	nodes := flag.Int("nodes", 5000, "`N`umber of nodes")
 	calls := flag.Int("calls", 1000, "`N`umber of calls measured")
-	settle := flag.Duration("settle", 30*time.Second, "`TIME` for which the nodes are idle before memory is read")
+	settle := flag.Duration("settle", 150*time.Second, "`TIME` for which the nodes are idle before memory is read: a Go program looks after its memory every two minutes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

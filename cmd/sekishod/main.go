@@ -106,6 +106,13 @@ func commands() []command {
 			run: runAgentsCommand,
 		},
 		{
+			name: "node-hours", summary: "report for how many hours nodes were registered, by activation tier, as JSON",
+			usage: "--config FILE [--since TIME] [--until TIME] [--tag KEY]",
+			examples: "sekishod node-hours --config /var/lib/sekisho/sekishod.yaml --tag department\n" +
+				"sekishod node-hours --config /var/lib/sekisho/sekishod.yaml --since 2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z",
+			run: runNodeHours,
+		},
+		{
 			name: "recover", summary: "make a user an administrator with a new key and password, when the old ones are lost",
 			usage: "--config FILE [--user NAME]",
 			examples: "sekishod recover --config /var/lib/sekisho/sekishod.yaml\n" +

@@ -36,11 +36,19 @@ func (s *Server) RegisterManagedInstance(ctx context.Context, in *ssm.RegisterMa
 	if !ok {
 		return nil, ssm.Errorf(ssm.CodeThrottling, "Rate exceeded")
 	}
-	node, err := s.cfg.Store.RegisterNode(ctx, in.ActivationID, secretHash(in.ActivationCode), store.Node{
-		PublicKey:     der,
-		PublicKeyType: "Rsa",
-		Fingerprint:   in.Fingerprint,
-	}, s.cfg.Now())
+	now, code := s.cfg.Now(), secretHash(in.ActivationCode)
+	var node store.Node
+	err = s.cfg.Store.CheckActivation(ctx, in.ActivationID, code, now)
+	if err == nil {
+		err = s.checkRoom(ctx)
+	}
+	if err == nil {
+		node, err = s.cfg.Store.RegisterNode(ctx, in.ActivationID, code, store.Node{
+			PublicKey:     der,
+			PublicKeyType: "Rsa",
+			Fingerprint:   in.Fingerprint,
+		}, now)
+	}
 	if errors.Is(err, store.ErrActivationInvalid) {
 		return nil, errActivation
 	}

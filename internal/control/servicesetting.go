@@ -49,6 +49,20 @@ func (s *Server) checkTier(ctx context.Context) error {
 	return nil
 }
 
+// checkRoom refuses another node when the standard tier has room for no more.
+func (s *Server) checkRoom(ctx context.Context) error {
+	n, err := s.cfg.Store.CountNodes(ctx)
+	if err != nil || n < s.cfg.MaxStandardNodes {
+		return err
+	}
+	tier, err := s.setting(ctx, ssm.ActivationTierSetting)
+	if err == nil && tier.SettingValue != ssm.TierAdvanced {
+		err = ssm.Errorf(ssm.CodeRegistrationLimitExceeded, "Registration limit exceeded: the standard-instances tier has room for %d hybrid nodes. "+
+			"Change the activation tier to advanced.", s.cfg.MaxStandardNodes)
+	}
+	return err
+}
+
 // setting gives a setting that exists as it is.
 func (s *Server) setting(ctx context.Context, id string) (ssm.ServiceSetting, error) {
 	out := ssm.ServiceSetting{

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +75,13 @@ func TestStandardTierIsNotForManyNodes(t *testing.T) {
 	}
 	_, err := w.server.ResetServiceSetting(w.as("alice"), &ssm.ResetServiceSettingInput{SettingID: ssm.ActivationTierSetting})
 	must(t, err)
+	more := w.activation(1)
+	_, err = w.server.RegisterManagedInstance(t.Context(), &more)
+	wantCode(t, err, ssm.CodeRegistrationLimitExceeded)
+	wrong := more
+	wrong.ActivationCode = strings.Repeat("x", 20)
+	_, err = w.server.RegisterManagedInstance(t.Context(), &wrong)
+	wantCode(t, err, ssm.CodeInvalidActivation) // strangers do not learn of it
 	_, err = w.server.UpdateServiceSetting(w.as("alice"), &ssm.UpdateServiceSettingInput{SettingID: ssm.ActivationTierSetting, SettingValue: "advanced"})
 	must(t, err)
 	w.node()

@@ -11,7 +11,7 @@ type CreateActivationInput struct {
 	Description         string `constraint:"len=0..256"`
 	DefaultInstanceName string `constraint:"len=0..256 pattern=DefaultInstanceName"`
 	IamRole             string `constraint:"required len=0..64"`
-	RegistrationLimit   *int   `constraint:"range=1..1000"`
+	RegistrationLimit   *int   `constraint:"range=1..1000000"` // AWS ends at 1000
 	ExpirationDate      *Time  `constraint:""`
 	Tags                []Tag  `constraint:"len=0..1000"`
 }

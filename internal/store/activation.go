@@ -124,24 +124,40 @@ func (s *Store) RegisterNode(ctx context.Context, activationID string, codeHash 
 	return n, nil
 }
 
+// CheckActivation says whether [Store.RegisterNode] would refuse the code or the time.
+func (s *Store) CheckActivation(ctx context.Context, id string, codeHash []byte, now time.Time) error {
+	if err := s.checkActivation(ctx, id, codeHash, now); err != nil {
+		return fmt.Errorf("check activation %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Store) checkActivation(ctx context.Context, id string, codeHash []byte, now time.Time) error {
+	var a Activation
+	err := s.reader().row(ctx, `select code_hash, expires_at from activations where id = $1`, []any{id},
+		&a.CodeHash, asTime(&a.ExpirationDate))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	// An absent activation has no hash, and nothing equals it.
+	if subtle.ConstantTimeCompare(a.CodeHash, codeHash) != 1 || len(codeHash) == 0 {
+		return ErrActivationInvalid
+	}
+	if !now.Before(a.ExpirationDate) {
+		return ErrActivationExpired
+	}
+	return nil
+}
+
 func (s *Store) registerNode(ctx context.Context, activationID string, codeHash []byte, node Node, now time.Time) (Node, error) {
 	if node.ID == "" {
 		node.ID = ssm.NewNodeID()
 	}
 	// Code and expiration date never change, so they are judged before the
 	// transaction: whoever guesses codes does not queue for the writer.
-	var a Activation
-	err := s.reader().row(ctx, `select code_hash, expires_at from activations where id = $1`, []any{activationID},
-		&a.CodeHash, asTime(&a.ExpirationDate))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	err := s.checkActivation(ctx, activationID, codeHash, now)
+	if err != nil {
 		return Node{}, err
-	}
-	// An absent activation has no hash, and nothing equals it.
-	if subtle.ConstantTimeCompare(a.CodeHash, codeHash) != 1 || len(codeHash) == 0 {
-		return Node{}, ErrActivationInvalid
-	}
-	if !now.Before(a.ExpirationDate) {
-		return Node{}, ErrActivationExpired
 	}
 	err = s.inTx(ctx, func(tx runner) error {
 		// The limit is judged by the statement that counts: it locks the row, and a
