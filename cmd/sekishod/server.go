@@ -223,7 +223,8 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := console.New(console.Config{Region: s.arns.Region, Endpoint: s.url})
+	pages, err := console.New(console.Config{Region: s.arns.Region, Endpoint: s.url, Assets: console.Built(), Auth: s.auth,
+		Operations: s.operations, Observe: s.observe, Record: s.trail.Record, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -288,6 +289,9 @@ func (s *server) sweep(ctx context.Context) {
 	for {
 		now := time.Now()
 		err := s.control.Sweep(ctx)
+		if err == nil {
+			err = s.auth.SweepConsole(ctx)
+		}
 		if err == nil {
 			err = s.kms.Sweep(ctx)
 		}
