@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"sekisho/internal/message"
 	"sekisho/internal/platform"
 	"sekisho/internal/pty"
+	"sekisho/internal/tunnel"
 )
 
 const (
@@ -29,8 +31,8 @@ const (
 	notStarted = 127
 	// signalled is added to the number of the signal that ended a command, likewise.
 	signalled = 128
-	// interruptKey and quitKey in the input raise their signals; all else of it is thrown
-	// away, as the stock agent does (protocol.md §10.2).
+	// interruptKey and quitKey from a stock client raise their signals; all else that it
+	// sends is thrown away, as the stock agent does (protocol.md §10.2).
 	interruptKey = 0x03
 	quitKey      = 0x1c
 )
@@ -100,6 +102,12 @@ type command struct {
 	spec commandSpec
 	proc *pty.Piped // nil when it could not be started
 	why  error      // then
+
+	input *tunnel.Bytes
+	// first is closed when the client has said something: what it says first tells
+	// whether it is one of ours (see [message.FlagInput]).
+	first chan struct{}
+	ours  atomic.Bool
 }
 
 // openCommand starts the command. One that cannot be started is told as its output, so
@@ -118,7 +126,7 @@ func openCommand(ctx context.Context, w *worker, task message.SessionTask) (acti
 	if err != nil {
 		return nil, sentence("%sthe command line cannot be read: %v", cannotStart, err)
 	}
-	c := &command{w: w, spec: spec}
+	c := &command{w: w, spec: spec, first: make(chan struct{})}
 	cmd := loginShell(who.Account, os.Environ(), w.id)
 	if cmd.Path, c.why = findProgram(words[0]); c.why == nil {
 		cmd.Argv = words
@@ -157,10 +165,16 @@ var errCommandEnded = errors.New("the command ended")
 // ended, and then says how.
 func (c *command) serve(ctx context.Context) error {
 	inCtx, stopInput := context.WithCancel(context.WithoutCancel(ctx))
+	c.input = tunnel.NewBytes(tunnel.CarrierFunc(func(context.Context, []byte) error { return nil })) // nothing is written
 	var input sync.WaitGroup
+	input.Go(c.feed)
 	input.Go(func() { c.receive(inCtx) })
 	input.Go(func() { c.w.watchGateway(inCtx, nil) })
 	defer input.Wait()
+	defer c.input.Close()
+	if c.proc != nil {
+		defer c.proc.Stdin.Close() // ends a write to a command's child that does not read
+	}
 	defer stopInput()
 
 	code := notStarted
@@ -176,7 +190,7 @@ func (c *command) serve(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	if c.spec.SeparateOutputStream { // a stock client shows it among the output
+	if c.tellsCode(ctx) {
 		if err := c.w.ch.Send(ctx, message.PayloadExitCode, message.ExitCode(code).Payload()); err != nil {
 			return err
 		}
@@ -184,6 +198,31 @@ func (c *command) serve(ctx context.Context) error {
 	c.w.drain(ctx)
 	c.w.sayTerminating(ctx)
 	return errCommandEnded
+}
+
+// tellsCode says whether the client is told the exit code: one of ours always, a stock one,
+// which shows it among the output, where the document asks for that.
+func (c *command) tellsCode(ctx context.Context) bool {
+	if c.spec.SeparateOutputStream {
+		return true
+	}
+	patience := time.NewTimer(drainPatience)
+	defer patience.Stop()
+	select {
+	case <-c.first: // at the latest with the first output; a stock client tells its window's size
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return c.ours.Load()
+}
+
+// feed gives the command its input.
+func (c *command) feed() {
+	if c.proc != nil {
+		_, _ = io.Copy(c.proc.Stdin, c.input) // an error means that it reads no more
+		c.proc.Stdin.Close()
+	}
+	_, _ = io.Copy(io.Discard, c.input)
 }
 
 // run passes the output on and gives the exit code. ended is false if ctx came first; then
@@ -257,8 +296,9 @@ func (c *command) pump(ctx context.Context, from io.Reader, t message.PayloadTyp
 	}
 }
 
-// receive takes the client's messages: keys that raise a signal, and the wish to end.
+// receive takes the client's messages: input, keys that raise a signal, and the wish to end.
 func (c *command) receive(ctx context.Context) {
+	heard := false
 	for {
 		in, err := c.w.ch.Receive(ctx)
 		if err != nil {
@@ -267,28 +307,54 @@ func (c *command) receive(ctx context.Context) {
 			}
 			return
 		}
-		switch in.PayloadType {
-		case message.PayloadOutput:
-			c.keys(in.Payload)
-		case message.PayloadFlag:
-			if flag, err := message.ParseFlag(in.Payload); err == nil && flag == message.FlagTerminateSession {
-				c.w.end(errTerminated)
+		var flag message.Flag
+		if in.PayloadType == message.PayloadFlag {
+			flag, _ = message.ParseFlag(in.Payload) // 0 is none
+		}
+		if !heard {
+			heard = true
+			c.greet(ctx, flag == message.FlagInput)
+		}
+		switch {
+		case in.PayloadType == message.PayloadOutput && c.ours.Load():
+			c.input.Deliver(in.Payload, in.Done)
+			continue
+		case in.PayloadType == message.PayloadOutput:
+			for _, b := range in.Payload {
+				c.key(b)
 			}
+		case flag == message.FlagInputEnded:
+			c.input.End()
+		case flag == message.FlagInterrupt:
+			c.key(interruptKey)
+		case flag == message.FlagQuit:
+			c.key(quitKey)
+		case flag == message.FlagTerminateSession:
+			c.w.end(errTerminated)
 		}
 		in.Done()
 	}
 }
 
-func (c *command) keys(input []byte) {
-	if c.proc == nil {
+// greet is for what the client says first. The commands of a stock one have no input.
+func (c *command) greet(ctx context.Context, ours bool) {
+	c.ours.Store(ours)
+	close(c.first)
+	if !ours {
+		c.input.End()
 		return
 	}
-	for _, b := range input {
-		switch b {
-		case interruptKey:
-			c.proc.Raise(pty.Interrupt)
-		case quitKey:
-			c.proc.Raise(pty.Quit)
-		}
+	if err := c.w.ch.Send(ctx, message.PayloadFlag, message.FlagInput.Payload()); err != nil {
+		c.w.logger.Debug("input not agreed on", "error", err)
+	}
+}
+
+func (c *command) key(b byte) {
+	switch {
+	case c.proc == nil:
+	case b == interruptKey:
+		c.proc.Raise(pty.Interrupt)
+	case b == quitKey:
+		c.proc.Raise(pty.Quit)
 	}
 }

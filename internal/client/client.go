@@ -80,7 +80,8 @@ type Options struct {
 	// interrupt signal, when Stdin is no terminal.
 	Keys <-chan byte
 
-	// Stop gives signals that close a tunnel. Shells do not take them.
+	// Stop gives signals that close a tunnel or go to a command without a terminal.
+	// Shells do not take them.
 	Stop <-chan os.Signal
 	// LateGreeting keeps the first line back until it is known whether Stdout carries
 	// data, in which there must be no words.

@@ -36,8 +36,10 @@ func (r *run) begin(ctx context.Context) error {
 		return r.handler.handle(ctx, first)
 	}
 	switch kind := handshake.SessionType.SessionType; kind {
-	case message.SessionTypeStandardStream, message.SessionTypeInteractive, message.SessionTypeNonInteractive:
+	case message.SessionTypeStandardStream, message.SessionTypeInteractive:
 		r.handler = shell{r}
+	case message.SessionTypeNonInteractive:
+		r.handler = newCommand(r)
 	case message.SessionTypePort:
 		tunnel, err := r.newTunnel(handshake)
 		if err != nil {

@@ -63,6 +63,9 @@ func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
 		}
 	}
 	end, err := r.conduct(ctx)
+	if c, ok := r.handler.(*command); ok {
+		c.settle(end)
+	}
 	outcome := Outcome{Output: end.output, TimedOut: end.timedOut, ExitCode: r.exitCode}
 	var stopped *StoppedError
 	if err != nil && !errors.As(err, &stopped) {
@@ -71,6 +74,9 @@ func Run(ctx context.Context, s Session, o Options) (Outcome, error) {
 	words := o.Stdout
 	if r.handler != nil {
 		words = r.handler.words()
+	}
+	if words == io.Discard && (end.output != "" || end.timedOut) {
+		words = o.Stderr // why it ended is told, where it harms no data
 	}
 	if err := r.greet(words); err != nil {
 		return outcome, err

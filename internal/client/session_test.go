@@ -182,7 +182,7 @@ func handshakeRequest(actions string) message.Message {
 	}
 }
 
-const shellAction = `{"ActionType":"SessionType","ActionParameters":{"SessionType":"NonInteractiveCommands","Properties":null}}`
+const shellAction = `{"ActionType":"SessionType","ActionParameters":{"SessionType":"InteractiveCommands","Properties":null}}`
 
 func TestConformance21HandshakeResponse(t *testing.T) {
 	b := bareUser(t)

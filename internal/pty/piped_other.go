@@ -10,7 +10,7 @@ import (
 )
 
 // Piped is a program without a terminal.
-type Piped struct{ Stdout, Stderr *os.File }
+type Piped struct{ Stdin, Stdout, Stderr *os.File }
 
 // StartPiped returns an error that is [errors.ErrUnsupported].
 func StartPiped(Command, bool) (*Piped, error) {
