@@ -102,7 +102,7 @@ func (s watchSpec) undo(logger *slog.Logger) error {
 	if err := platform.EndProcess(s.Pid, stopPatience); err != nil {
 		logger.Warn("the new program has not ended", "error", err)
 	}
-	for deadline := time.Now().Add(min(restartPatience, 2*s.Patience)); time.Now().Before(deadline); time.Sleep(lockRetry) {
+	for deadline := time.Now().Add(min(restartPatience, s.Patience/2)); time.Now().Before(deadline); time.Sleep(lockRetry) {
 		unlock, err := platform.LockDir(s.Dir)
 		if errors.Is(err, platform.ErrLocked) {
 			return nil // the service manager has started it

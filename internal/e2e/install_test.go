@@ -66,7 +66,7 @@ func TestInstallAndUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.program = func(dir string) *exec.Cmd {
-		return exec.Command(program, "run", "--dir", dir, "--end-sessions-on-stop", "--session-user", "", "--update-patience", "3s")
+		return exec.Command(program, "run", "--dir", dir, "--end-sessions-on-stop", "--session-user", "", "--update-patience", "10s")
 	}
 	r.startAgent(t)
 	t.Cleanup(func() {
