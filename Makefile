@@ -20,12 +20,17 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # vet_for vets programs and all packages of ours that they are made of, for another OS.
 vet_for = GOOS=$(1) CGO_ENABLED=0 $(GO) vet $$(GOOS=$(1) CGO_ENABLED=0 $(GO) list -deps $(2) | grep '^sekisho/')
 
-.PHONY: help build agents packages run test check fuzz bench e2e deps clean
+# The console is built when npm is there and its sources are newer than what was built.
+NPM ?= npm
+CONSOLE := internal/console/dist/app/index.html
+
+.PHONY: help web build agents packages run test check fuzz bench e2e deps clean
 
 help:
 	@echo 'make build   the programs, static, into $(BIN)/'
 	@echo 'make agents  the agent for every system, into dist/agents/ (`sekishod agents publish`)'
 	@echo 'make packages  .deb and .rpm of the agent, into dist/packages/'
+	@echo 'make web     the web console, with npm; sekishod embeds it when it is built after that'
 	@echo 'make run     a server and one node of this machine; data in dev/'
 	@echo 'make test    installs what the tests need if it is missing, and runs them all'
 	@echo 'make check   gofmt, vet for every target OS, staticcheck, govulncheck, go.mod, shellcheck'
@@ -52,6 +57,12 @@ packages: agents
 
 run: build
 	$(BIN)/sekishod dev --dir dev
+
+web: $(CONSOLE)
+
+$(CONSOLE): $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/vite.config.ts web/tsconfig.json web/package-lock.json
+	cd web && $(NPM) ci --no-audit --no-fund && $(NPM) run build
+	@touch $@
 
 deps:
 	scripts/install-test-deps
