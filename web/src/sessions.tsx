@@ -6,7 +6,7 @@ import Link from '@cloudscape-design/components/link';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Tabs from '@cloudscape-design/components/tabs';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { all, call } from './api';
 import { arns, go, useApp, useLoad, useMay } from './context';
 import { type Column, List } from './list';
@@ -95,6 +95,14 @@ function ActiveSessions() {
   const [chosen, setChosen] = useState<SessionRow>();
   const [asked, setAsked] = useState(false);
   const selected = loaded.data?.find((s) => s.SessionId === chosen?.SessionId);
+  // What is on its way to another state is looked at again.
+  const moving = loaded.data?.some((s) => s.Status === 'Terminating' || s.Status === 'Connecting') ?? false;
+  const { reload } = loaded;
+  useEffect(() => {
+    if (!moving) return;
+    const timer = window.setInterval(reload, 2000);
+    return () => window.clearInterval(timer);
+  }, [moving, reload]);
   const resource = arns(session).session(selected?.SessionId ?? '');
   const [terminate, resume] = useMay(selected ? [{ Action: 'ssm:TerminateSession', Resource: resource }, { Action: 'ssm:ResumeSession', Resource: resource }] : []);
   const columns = useColumns(false);
