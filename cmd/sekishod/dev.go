@@ -225,7 +225,7 @@ func (s *server) announce(dir, binDir string, nodes []*localNode, admin administ
 	_, err = fmt.Fprintf(stdout, `
 Sekisho runs in region %s, account %s, with %d managed node(s).
 
-  Console       %s/   (in this version a page that explains the command line)
+  Console       %s/
   Sign in       user %s, password %s
   First session, in another terminal:
       . %s

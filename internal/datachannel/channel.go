@@ -137,17 +137,35 @@ func (c *Channel) Serve(ctx context.Context, conn FrameConn) error {
 	}
 	defer c.detach()
 
-	written := make(chan struct{})
+	written, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
 		// Closing unblocks the reader, whatever ended the writer.
 		defer conn.Close()
-		stop(c.write(ctx, conn))
+		err := c.write(ctx, conn)
+		if ctx.Err() == nil {
+			// The peer takes no more. What it said before, the end of the session for one,
+			// is still to be read.
+			last := time.NewTimer(lastReads)
+			defer last.Stop()
+			select {
+			case <-read:
+			case <-last.C:
+			case <-ctx.Done():
+			}
+		}
+		stop(err)
 	}()
-	stop(c.read(ctx, conn))
+	err := c.read(ctx, conn)
+	close(read)
+	stop(err)
 	<-written
 	return context.Cause(ctx)
 }
+
+// lastReads is how long a connection that cannot be written to is still read from. What
+// the peer said is here already; this bounds only a connection that is dead one way.
+const lastReads = time.Second
 
 func (c *Channel) attach(stop context.CancelCauseFunc) error {
 	c.mu.Lock()

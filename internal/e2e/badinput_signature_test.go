@@ -30,7 +30,7 @@ func badSignatures(t *testing.T, d *deployment) {
 		{"client's clock is fast", now.Add(20 * time.Minute), region, "ssm", nil, "InvalidSignatureException", "Signature not yet current: "},
 		{"region", now, "eu-west-1", "ssm", nil, "InvalidSignatureException", "Credential should be scoped to a valid region, not 'eu-west-1'. "},
 		{"global region", now, "us-east-1", "ssm", nil, "InvalidSignatureException", "Credential should be scoped to a valid region, not 'us-east-1'. "},
-		{"service", now, region, "s3", nil, "InvalidSignatureException", "Credential should be scoped to correct service: 'ssm'. "},
+		{"service", now, region, "sqs", nil, "InvalidSignatureException", "Credential should be scoped to correct service: 'ssm'. "},
 		{"unsigned", now, region, "ssm", func(r *http.Request) { r.Header.Del("Authorization") },
 			"MissingAuthenticationTokenException", "Request is missing Authentication Token"},
 		{"altered body", now, region, "ssm", func(r *http.Request) { *r = *withBody(p, r, `{"State":"History"}`) },

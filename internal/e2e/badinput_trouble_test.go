@@ -32,7 +32,8 @@ func TestFullDiskOnTheNode(t *testing.T) {
 	if err != nil {
 		t.Fatalf("register: %v %s", err, out)
 	}
-	r := &remote{deployment: d, node: nodeID(out), dir: agentDir}
+	d.advanced(c)
+	r := &remote{deployment: d, program: ourAgent(t), node: nodeID(out), dir: agentDir}
 	if r.log, err = os.Create(filepath.Join(t.TempDir(), "agent.log")); err != nil {
 		t.Fatal(err)
 	}

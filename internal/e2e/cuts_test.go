@@ -30,9 +30,14 @@ type remote struct {
 // join registers an agent of ours as an operator does and runs it.
 func join(t *testing.T, d *deployment, c cli) *remote {
 	t.Helper()
-	return joinAs(t, d, c, func(dir string) *exec.Cmd {
+	return joinAs(t, d, c, ourAgent(t))
+}
+
+// ourAgent runs the agent so that its sessions are the test's own account's.
+func ourAgent(t *testing.T) func(dir string) *exec.Cmd {
+	return func(dir string) *exec.Cmd {
 		return exec.Command(bin(t, "sekisho-agent"), "run", "--dir", dir, "--end-sessions-on-stop", "--session-user", "")
-	})
+	}
 }
 
 // joinAs is join with another way to run the agent.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -93,4 +94,77 @@ func (s *sshServer) run(p place, name string, args ...string) (string, error) {
 		err = fmt.Errorf("%s: %w: %s", name, err, tail(stderr.String(), 1000))
 	}
 	return string(out), err
+}
+
+// TestSSHPrograms runs what people run over ssh, through a tunnel.
+func TestSSHPrograms(t *testing.T) {
+	c := clis(t)[0]
+	s := newSSHServer(t)
+	d := deploy(t, 1)
+	p := place{deployment: d, node: d.env["SEKISHO_NODE_ID"]}
+	dir := t.TempDir()
+	local, remote, back := filepath.Join(dir, "local"), filepath.Join(dir, "remote"), filepath.Join(dir, "back")
+	content := make([]byte, 3_000_001)
+	rand.NewChaCha8([32]byte{7}).Read(content)
+	if err := os.WriteFile(local, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	same := func(t *testing.T, name string) {
+		t.Helper()
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s has %d bytes (%v), or others than were sent", filepath.Base(name), len(got), err)
+		}
+		os.Remove(name)
+	}
+	// One command line for programs that start ssh themselves.
+	script := filepath.Join(dir, "ssh")
+	quoted := "exec ssh"
+	for _, o := range s.options(p, c) {
+		quoted += " '" + o + "'"
+	}
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"+quoted+" \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	must := func(t *testing.T, name string, args ...string) {
+		t.Helper()
+		if _, err := s.run(p, name, args...); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("scp", func(t *testing.T) {
+		must(t, "scp", "-S", script, local, s.login(p)+":"+remote)
+		must(t, "scp", "-S", script, s.login(p)+":"+remote, back)
+		same(t, remote)
+		same(t, back)
+	})
+	t.Run("sftp", func(t *testing.T) {
+		batch := filepath.Join(dir, "batch")
+		if err := os.WriteFile(batch, []byte("put "+local+" "+remote+"\nget "+remote+" "+back+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		must(t, "sftp", "-S", script, "-b", batch, s.login(p))
+		same(t, remote)
+		same(t, back)
+	})
+	t.Run("rsync", func(t *testing.T) {
+		if _, err := exec.LookPath("rsync"); err != nil {
+			t.Skip("rsync is not installed")
+		}
+		must(t, "rsync", "-e", script, local, s.login(p)+":"+remote)
+		must(t, "rsync", "-e", script, s.login(p)+":"+remote, back)
+		same(t, remote)
+		same(t, back)
+	})
+	t.Run("git", func(t *testing.T) {
+		must(t, "git", "init", "-q", "--bare", remote+".git")
+		work := filepath.Join(dir, "work")
+		must(t, "git", "init", "-q", work)
+		must(t, "cp", local, filepath.Join(work, "content"))
+		must(t, "git", "-C", work, "add", "content")
+		must(t, "git", "-C", work, "-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "-q", "-m", "content")
+		url := s.login(p) + ":" + remote + ".git"
+		must(t, "git", "-C", work, "-c", "core.sshCommand="+script, "push", "-q", url, "HEAD:refs/heads/main")
+		must(t, "git", "-c", "core.sshCommand="+script, "clone", "-q", "-b", "main", url, back)
+		same(t, filepath.Join(back, "content"))
+	})
 }

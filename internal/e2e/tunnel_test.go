@@ -178,17 +178,18 @@ func exchange(t testing.TB, address string, n int, halfClose bool) {
 	}
 }
 
-// forwards holds what every mix of peers must do. ours says that both are.
-func (p place) forwards(t *testing.T, c cli, ours bool) {
+// forwards holds what every mix of peers must do. halfClose says that the mix carries the
+// end of one direction: the stock peers' protocol does not (protocol.md §10.3).
+func (p place) forwards(t *testing.T, c cli, halfClose bool) {
 	port := service(t, echo)
 	t.Run("port", func(t *testing.T) {
 		f := p.forward(t, c, "AWS-StartPortForwardingSession", "portNumber="+port)
 		var all sync.WaitGroup
 		for i := range 20 {
-			all.Go(func() { exchange(t, f.local, 1+rand.IntN(20_000)*(i%3), ours) })
+			all.Go(func() { exchange(t, f.local, 1+rand.IntN(20_000)*(i%3), halfClose) })
 		}
 		all.Wait()
-		exchange(t, f.local, 500_000, ours)
+		exchange(t, f.local, 500_000, halfClose)
 		if s := p.describe(t, c, "Active", f.id); s == nil || s["DocumentName"] != "AWS-StartPortForwardingSession" {
 			t.Errorf("DescribeSessions shows %v", s)
 		}
@@ -205,7 +206,7 @@ func (p place) forwards(t *testing.T, c cli, ours bool) {
 	})
 	t.Run("remote host, and nobody there", func(t *testing.T) {
 		f := p.forward(t, c, "AWS-StartPortForwardingSessionToRemoteHost", "host=127.0.0.1", "portNumber="+port)
-		exchange(t, f.local, 100_000, ours)
+		exchange(t, f.local, 100_000, halfClose)
 		_, closed, _ := net.SplitHostPort(freePort(t))
 		g := p.forward(t, c, "AWS-StartPortForwardingSession", "portNumber="+closed)
 		conn, err := net.Dial("tcp", g.local)
@@ -234,7 +235,7 @@ func TestTunnels(t *testing.T) {
 	c := clis(t)[0]
 	d := deploy(t, 1)
 	p := place{deployment: d, node: d.env["SEKISHO_NODE_ID"]}
-	p.forwards(t, c, true)
+	p.forwards(t, c, false) // our own peers still speak the stock peers' protocol
 	t.Run("denied target", func(t *testing.T) {
 		out, _ := d.in(t).aws(c, "ssm", "start-session", "--target", p.node, "--document-name",
 			"AWS-StartPortForwardingSessionToRemoteHost", "--parameters", "host=169.254.169.254,portNumber=80")
