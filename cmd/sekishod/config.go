@@ -37,7 +37,7 @@ type config struct {
 	NATS     natsConfig     `yaml:"nats" doc:"Delivery between the servers of a cluster."`
 
 	Sessions   sessionConfig   `yaml:"sessions" doc:"What sessions are held to."`
-	Recordings recordingConfig `yaml:"recordings" doc:"Recordings of sessions, made by this server where the node cannot touch them: signed files in the directory recordings of data_dir. They stay until somebody removes them."`
+	Recordings recordingConfig `yaml:"recordings" doc:"Recordings of sessions, made by this server where the node cannot touch them: signed files in the directory recordings of data_dir."`
 	Audit      auditConfig     `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
 
 	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
@@ -73,7 +73,8 @@ const (
 )
 
 type recordingConfig struct {
-	Record string `yaml:"record" doc:"off; output: what users see of shells, and how many bytes tunnels carry; all: also what they type, passwords among it."`
+	Record    string        `yaml:"record" doc:"off; output: what users see of shells, and how many bytes tunnels carry; all: also what they type, passwords among it."`
+	Retention time.Duration `yaml:"retention" doc:"How long recordings are kept after their session's end, in hours as 2160h for 90 days. 0s keeps them for ever. A recording under legal hold (sekisho:PutLegalHold) stays."`
 }
 
 // The words of recordingConfig.
@@ -236,6 +237,9 @@ func (c *config) check() error {
 	}
 	if r := c.Recordings.Record; r != recordOff && r != recordOutput && r != recordAll {
 		return fmt.Errorf("recordings.record: %q is none of off, output and all", r)
+	}
+	if r := c.Recordings.Retention; r != 0 && r < time.Hour {
+		return fmt.Errorf("recordings.retention: %s is below an hour; 0s keeps recordings for ever", r)
 	}
 	if c.Sessions.History < time.Hour {
 		return fmt.Errorf("sessions.history: %s is below an hour", c.Sessions.History)

@@ -79,6 +79,11 @@ func dictionary() map[string]entry {
 
 		"ssm ListNodes":                   one("ssm:ListNodes", "*", `{}`),
 		"ssm ListNodesSummary":            one("ssm:ListNodesSummary", "*", `{"Aggregators":[{"AggregatorType":"Count","TypeName":"Instance","AttributeName":"PlatformType"}]}`),
+		"sekisho ListRecordings":          one("sekisho:ListRecordings", "*", `{}`),
+		"sekisho GetRecording":            one("sekisho:GetRecording", session, `{"SessionId":"clerk-0123456789abcdef0"}`),
+		"sekisho VerifyRecording":         one("sekisho:GetRecording", session, `{"SessionId":"clerk-0123456789abcdef0"}`),
+		"sekisho PutLegalHold":            one("sekisho:PutLegalHold", session, `{"SessionId":"clerk-0123456789abcdef0","Hold":true,"Reason":"x"}`),
+		"sekisho WatchSession":            one("sekisho:WatchSession", session, `{"SessionId":"clerk-0123456789abcdef0"}`),
 		"sekisho GetNodeHours":            one("sekisho:GetNodeHours", "*", `{}`),
 		"sekisho EndUnauthorizedSessions": one("sekisho:EndUnauthorizedSessions", "*", `{"DryRun":true}`),
 		"cloudtrail LookupEvents":         one("cloudtrail:LookupEvents", "*", `{}`),

@@ -24,10 +24,7 @@ func (s *server) recordings() (func(store.Session) gateway.Recording, error) {
 	if s.cfg.Recordings.Record == recordOff {
 		return nil, nil
 	}
-	r, err := recorder.New(recorder.Config{
-		Dir: filepath.Join(s.cfg.DataDir, recordingsDir), Seed: s.store.DeriveKey("recordings"),
-		Input: s.cfg.Recordings.Record == recordAll, Logger: s.logger,
-	})
+	r, err := s.recorder()
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +34,7 @@ func (s *server) recordings() (func(store.Session) gateway.Recording, error) {
 		if err := json.Unmarshal(row.Task, &task); err == nil { // else the node will refuse it
 			facts.SessionType, facts.KMSKeyID = task.DocumentContent.SessionType, task.DocumentContent.Inputs.KMSKeyID
 		}
-		return r.Begin(facts)
+		return s.noteRecording(r.Begin(facts), row, facts)
 	}, nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"sekisho/internal/iam"
 	"sekisho/internal/kms"
 	"sekisho/internal/logstream"
+	"sekisho/internal/recorder"
 	"sekisho/internal/s3"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
@@ -81,6 +82,7 @@ type server struct {
 	operations []awsapi.Operation
 	control    *control.Server
 	gateway    *gateway.Gateway
+	records    *recorder.Recorder
 	http       *http.Server
 	listener   net.Listener
 
@@ -151,6 +153,7 @@ func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *serve
 	sweepCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.background.Go(func() { s.sweep(sweepCtx) })
+	s.background.Go(func() { s.control.RunRecordings(sweepCtx, cfg.Recordings.Retention) })
 	if cfg.Sessions.LockOut == lockOutAutomatic {
 		s.background.Go(func() { s.lockOut(sweepCtx) })
 	}
@@ -177,7 +180,19 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	records, err := s.recorder()
+	if err != nil {
+		return nil, err
+	}
 	s.control, err = control.New(control.Config{
+		RecordingFiles: records.Archive(),
+		OpenKey: func(ctx context.Context, sealed []byte, encryptionContext map[string]string) ([]byte, error) {
+			out, err := s.kms.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: sealed, EncryptionContext: encryptionContext})
+			if err != nil {
+				return nil, err
+			}
+			return out.Plaintext, nil
+		},
 		Store: s.store, Auth: s.auth, Fabric: s.fabric, ARNs: s.arns, PublicURL: s.url, Logger: s.logger,
 		ClassicDocumentAccess: s.cfg.Sessions.DocumentAccessCheck == accessClassic,
 		HistoryLife:           s.cfg.Sessions.History,

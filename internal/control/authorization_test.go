@@ -57,6 +57,11 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 		"ssm:ListNodesSummary":            `{"Aggregators":[{"AggregatorType":"Count","TypeName":"Instance","AttributeName":"PlatformType"}]}`,
 		"sekisho:GetNodeHours":            `{}`,
 		"sekisho:EndUnauthorizedSessions": `{}`,
+		"sekisho:ListRecordings":          `{}`,
+		"sekisho:GetRecording":            `{"SessionId":"` + session + `"}`,
+		"sekisho:PutLegalHold":            `{"SessionId":"` + session + `","Hold":true,"Reason":"x"}`,
+		"sekisho:WatchSession":            `{"SessionId":"` + session + `"}`,
+		"sekisho:VerifyRecording":         `{"SessionId":"` + session + `"}`,
 		"ssm:DeregisterManagedInstance":   `{"InstanceId":"` + node + `"}`,
 		"ssm:UpdateManagedInstanceRole":   `{"InstanceId":"` + node + `","IamRole":"NodeRole"}`,
 		"ssm:GetServiceSetting":           `{"SettingId":"/ssm/managed-instance/activation-tier"}`,
@@ -115,7 +120,11 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 				continue
 			}
 			status, answer := callAs(t, w.server, p, targets[op.Service]+"."+op.Name, input)
-			want := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: ", p.ARN, name)
+			action := name
+			if name == "sekisho:VerifyRecording" { // as much as reading it
+				action = "sekisho:GetRecording"
+			}
+			want := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: ", p.ARN, action)
 			if op.Service == "ec2" { // has its own code
 				if status != http.StatusForbidden || !strings.Contains(answer, `<Code>UnauthorizedOperation</Code>`) || !strings.Contains(answer, want) {
 					t.Errorf("%s as %s: %d %s, want UnauthorizedOperation", name, p.ARN, status, answer)

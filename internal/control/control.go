@@ -73,6 +73,11 @@ type Config struct {
 	Event    func(ctx context.Context, action string, in, out any, resources ...string) store.AuditEvent
 	Recorded func(ctx context.Context)
 
+	// RecordingFiles are the recordings; nil if this server has none. OpenKey decrypts the
+	// data key of an encrypted one, if the caller of ctx may (kms:Decrypt).
+	RecordingFiles RecordingFiles
+	OpenKey        func(ctx context.Context, sealed []byte, encryptionContext map[string]string) ([]byte, error)
+
 	Now    func() time.Time // nil means time.Now
 	Logger *slog.Logger     // nil means none
 }
@@ -187,6 +192,11 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("ec2messages", "GetMessages", s.GetMessages),
 		awsapi.Op("sekisho", "GetNodeHours", s.GetNodeHours),
 		awsapi.Op("sekisho", "EndUnauthorizedSessions", s.EndUnauthorizedSessions),
+		awsapi.Op("sekisho", "ListRecordings", s.ListRecordings),
+		awsapi.Op("sekisho", "GetRecording", s.GetRecording),
+		awsapi.Op("sekisho", "VerifyRecording", s.VerifyRecording),
+		awsapi.Op("sekisho", "PutLegalHold", s.PutLegalHold),
+		awsapi.Op("sekisho", "WatchSession", s.WatchSession),
 	}
 }
 

@@ -16,12 +16,13 @@ type kind struct {
 func (k kind) changes() bool { return !k.readOnly || k.issues }
 
 // readPrefixes begin the names of operations that change nothing.
-var readPrefixes = []string{"Get", "List", "Describe", "Lookup", "Simulate", "Search", "Filter", "Test", "Decode", "BatchGet", "Preview"}
+var readPrefixes = []string{"Get", "List", "Describe", "Lookup", "Simulate", "Search", "Filter", "Test", "Decode", "BatchGet", "Preview", "Verify"}
 
 // exceptions are the operations whose name says something else than what they do.
 var exceptions = map[string]kind{
 	"ec2messages:GetMessages": {readOnly: true, data: true},
 	"logs:PutLogEvents":       {data: true},
+	"sekisho:WatchSession":    {readOnly: true, data: true}, // polls; control records the first
 
 	"s3:HeadBucket":              {readOnly: true, data: true},
 	"s3:HeadObject":              {readOnly: true, data: true},

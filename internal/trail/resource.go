@@ -109,7 +109,7 @@ func (r *Recorder) resources(e *Event, arns []string) []Resource {
 		if strings.HasPrefix(value, "arn:") && (strings.HasSuffix(strings.ToLower(name), "arn") || name == "serialNumber") {
 			add(value)
 		}
-		if e.EventSource == "ssm.amazonaws.com" || e.EventSource == "ec2messages.amazonaws.com" {
+		if e.EventSource == "ssm.amazonaws.com" || e.EventSource == "ec2messages.amazonaws.com" || e.EventSource == "sekisho.amazonaws.com" {
 			ssmARN(name, value)
 		}
 	})
