@@ -79,6 +79,7 @@ func dictionary() map[string]entry {
 
 		"ssm ListNodes":                   one("ssm:ListNodes", "*", `{}`),
 		"ssm ListNodesSummary":            one("ssm:ListNodesSummary", "*", `{"Aggregators":[{"AggregatorType":"Count","TypeName":"Instance","AttributeName":"PlatformType"}]}`),
+		"sekisho SearchTranscripts":       one("sekisho:SearchTranscripts", "*", `{"Query":"ls"}`),
 		"sekisho ListRecordings":          one("sekisho:ListRecordings", "*", `{}`),
 		"sekisho GetRecording":            one("sekisho:GetRecording", session, `{"SessionId":"clerk-0123456789abcdef0"}`),
 		"sekisho VerifyRecording":         one("sekisho:GetRecording", session, `{"SessionId":"clerk-0123456789abcdef0"}`),

@@ -58,6 +58,7 @@ func TestEveryOperationAsksForAuthorizationFirst(t *testing.T) {
 		"sekisho:GetNodeHours":            `{}`,
 		"sekisho:EndUnauthorizedSessions": `{}`,
 		"sekisho:ListRecordings":          `{}`,
+		"sekisho:SearchTranscripts":       `{"Query":"ls"}`,
 		"sekisho:GetRecording":            `{"SessionId":"` + session + `"}`,
 		"sekisho:PutLegalHold":            `{"SessionId":"` + session + `","Hold":true,"Reason":"x"}`,
 		"sekisho:WatchSession":            `{"SessionId":"` + session + `"}`,

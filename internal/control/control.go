@@ -89,6 +89,8 @@ type Server struct {
 	streamHost string // of PublicURL
 	failures   *failureLimiter
 	joining    chan struct{} // holds one for each registration that goes on
+	// transcribe has one value when a recording ended that has no transcript yet.
+	transcribe chan struct{}
 
 	stop     sync.Once
 	stopping chan struct{} // closed by Close
@@ -128,6 +130,7 @@ func New(cfg Config) (*Server, error) {
 		streamHost: public.Host,
 		failures:   newFailureLimiter(cfg.Now),
 		joining:    make(chan struct{}, maxJoining),
+		transcribe: make(chan struct{}, 1),
 		stopping:   make(chan struct{}),
 	}, nil
 }
@@ -196,6 +199,7 @@ func (s *Server) Operations() []awsapi.Operation {
 		awsapi.Op("sekisho", "GetRecording", s.GetRecording),
 		awsapi.Op("sekisho", "VerifyRecording", s.VerifyRecording),
 		awsapi.Op("sekisho", "PutLegalHold", s.PutLegalHold),
+		awsapi.Op("sekisho", "SearchTranscripts", s.SearchTranscripts),
 		awsapi.Op("sekisho", "WatchSession", s.WatchSession),
 	}
 }

@@ -22,6 +22,8 @@ type RecordingFiles interface {
 	Read(id string, from int64, limit int, input bool, key []byte) (ssm.RecordingPart, error)
 	Key(id string) (ssm.RecordingKey, error)
 	Verify(id string) (*ssm.VerifyRecordingOutput, error)
+	// Transcript gives the text of a recording in clear, of about limit bytes at most.
+	Transcript(id string, limit int) (ssm.Transcript, error)
 	Finish(id string) error
 	Remove(id string) error
 }
@@ -299,4 +301,43 @@ func (s *Server) WatchSession(ctx context.Context, in *ssm.WatchSessionInput) (*
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// SearchTranscripts finds sessions by what they showed. It needs the permission to search,
+// and gives only what is of sessions that the caller may sekisho:GetRecording. Encrypted
+// sessions have no transcripts.
+func (s *Server) SearchTranscripts(ctx context.Context, in *ssm.SearchTranscriptsInput) (*ssm.SearchTranscriptsOutput, error) {
+	const operation = "sekisho:SearchTranscripts"
+	if err := s.authorizeOwner(ctx, operation, in.Principal); err != nil {
+		return nil, err
+	}
+	parameters := []any{in.Query, in.Principal, in.Target, in.StartedAfter, in.StartedBefore}
+	cursor, err := s.pageCursor(operation, parameters, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	hits, next, err := s.cfg.Store.SearchTranscripts(ctx, in.Query, recordingFilter(in.Principal, in.Target, in.StartedAfter, in.StartedBefore),
+		store.Page{After: cursor, Limit: pageLimit(in.MaxResults)}, func(x store.Recording) (bool, error) {
+			err := s.cfg.Auth.Authorize(ctx, s.recordingRequest(ctx, "sekisho:GetRecording", x.SessionID, x, true))
+			if ssm.IsCode(err, ssm.CodeAccessDenied) {
+				return false, nil
+			}
+			return err == nil, err
+		})
+	switch {
+	case errors.Is(err, store.ErrShortQuery):
+		return nil, validation("The query needs two characters at least.")
+	case errors.Is(err, store.ErrCursor):
+		return nil, errPageToken
+	case errors.Is(err, store.ErrInvalid): // what is no text to the store is nobody's
+	case err != nil:
+		return nil, err
+	}
+	out := &ssm.SearchTranscriptsOutput{Hits: make([]ssm.TranscriptHit, 0, len(hits))}
+	for _, h := range hits {
+		out.Hits = append(out.Hits, ssm.TranscriptHit{SessionID: h.Recording.SessionID, Target: h.Recording.NodeID, Owner: h.Recording.OwnerARN,
+			StartedAt: ssm.At(h.Recording.StartedAt), Excerpt: h.Excerpt, OffsetSeconds: h.Offset.Seconds()})
+	}
+	out.NextToken, err = s.pageToken(operation, parameters, next)
+	return out, err
 }

@@ -60,6 +60,32 @@ func TestRecordings(t *testing.T) {
 	wantCode(t, err, codeRecordingNotFound)
 }
 
+func TestSearchOwnTranscripts(t *testing.T) {
+	w, rec, session := recorded(t)
+	rec.Stream(true, 0, message.PayloadOutput, []byte("\x1b[1m障害対応\x1b[m を始めます\r\n"))
+	rec.Close(true)
+	must(t, w.server.EndedRecording(t.Context(), session.ID))
+	must(t, w.server.KeepRecordings(t.Context(), 0))
+	search := func(user, query string) *ssm.SearchTranscriptsOutput {
+		t.Helper()
+		out, err := w.server.SearchTranscripts(w.as(user), &ssm.SearchTranscriptsInput{Query: query})
+		must(t, err)
+		return out
+	}
+	if out := search("alice", "障害"); len(out.Hits) != 1 || out.Hits[0].SessionID != session.ID || out.Hits[0].Excerpt != "障害対応 を始めます" {
+		t.Errorf("%+v", out)
+	}
+	if out := search("alice", "障応"); len(out.Hits) != 0 {
+		t.Errorf("%+v", out)
+	}
+	// Who may search, and read the own recordings, finds the own ones.
+	w.allow("bob", `{"Effect":"Allow","Action":"sekisho:SearchTranscripts","Resource":"*"},
+		{"Effect":"Allow","Action":"sekisho:GetRecording","Resource":"arn:aws:ssm:*:*:session/${aws:username}-*"}`)
+	if out := search("bob", "障害"); len(out.Hits) != 0 {
+		t.Errorf("of others: %+v", out)
+	}
+}
+
 // Policies of the walkthrough: everybody sees the own recordings only.
 func TestOwnRecordings(t *testing.T) {
 	w, rec, session := recorded(t)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"time"
 
+	"sekisho/internal/message"
+	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 )
 
@@ -18,6 +20,10 @@ const (
 	leftAlone = 30 * time.Minute
 	// removeAtOnce bounds what one pass removes.
 	removeAtOnce = 1000
+	// transcribeAtOnce bounds the transcripts that one pass makes.
+	transcribeAtOnce = 500
+	// maxTranscript bounds the text of a session that can be searched, in bytes.
+	maxTranscript = 1 << 20
 )
 
 // BeganRecording notes that a session is recorded.
@@ -34,7 +40,14 @@ func (s *Server) EndedRecording(ctx context.Context, id string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
-	return s.cfg.Store.EndRecording(ctx, id, facts.Bytes, s.cfg.Now())
+	if err := s.cfg.Store.EndRecording(ctx, id, facts.Bytes, s.cfg.Now()); err != nil {
+		return err
+	}
+	select {
+	case s.transcribe <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // RunRecordings looks after recordings until ctx ends: it notes those that no row tells of,
@@ -55,6 +68,7 @@ func (s *Server) RunRecordings(ctx context.Context, retention time.Duration) {
 		}
 		select {
 		case <-tick.C:
+		case <-s.transcribe:
 		case <-ctx.Done():
 			return
 		}
@@ -109,6 +123,9 @@ func (s *Server) KeepRecordings(ctx context.Context, retention time.Duration) er
 			return err
 		}
 	}
+	if err := s.makeTranscripts(ctx); err != nil {
+		return err
+	}
 	if retention <= 0 {
 		return nil
 	}
@@ -145,6 +162,12 @@ func (s *Server) keepOpen(ctx context.Context, x store.Recording) error {
 	}
 	now := s.cfg.Now()
 	if !gone && (session.EndedAt.IsZero() || now.Sub(session.EndedAt) < leftAlone) && !facts.Closed {
+		if facts.Bytes == x.Bytes {
+			return nil
+		}
+		if err := s.transcript(ctx, x, false); err != nil {
+			return err
+		}
 		return s.cfg.Store.SetRecordingBytes(ctx, x.SessionID, facts.Bytes)
 	}
 	if !facts.Closed {
@@ -158,4 +181,44 @@ func (s *Server) keepOpen(ctx context.Context, x store.Recording) error {
 		ended = session.EndedAt
 	}
 	return s.cfg.Store.EndRecording(ctx, x.SessionID, facts.Bytes, ended)
+}
+
+// makeTranscripts makes the transcripts of recordings that are closed, and what the search
+// of them goes by.
+func (s *Server) makeTranscripts(ctx context.Context) error {
+	list, err := s.cfg.Store.RecordingsWithoutTranscript(ctx, message.SessionTypePort, transcribeAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		if err := s.transcript(ctx, x, true); err != nil {
+			return err
+		}
+	}
+	for {
+		if more, err := s.cfg.Store.GatherTranscripts(ctx); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// transcript makes the transcript of a recording, as far as it goes. One that is encrypted
+// has none: the server has no key to it.
+func (s *Server) transcript(ctx context.Context, x store.Recording, finished bool) error {
+	if x.KMSKeyID != "" || x.SessionType == message.SessionTypePort {
+		return nil
+	}
+	t, err := s.cfg.RecordingFiles.Transcript(x.SessionID, maxTranscript)
+	if errors.Is(err, fs.ErrNotExist) { // another server has the files
+		return nil
+	}
+	if err != nil {
+		s.cfg.Logger.Warn("transcript not made", "session_id", x.SessionID, "error", err)
+		t = ssm.Transcript{}
+	}
+	err = s.cfg.Store.PutTranscript(ctx, x.SessionID, t, finished)
+	if errors.Is(err, store.ErrNotFound) { // removed meanwhile
+		return nil
+	}
+	return err
 }
