@@ -3,10 +3,10 @@
 GO ?= go
 BIN := bin
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
-PROGRAMS := ./cmd/sekishod ./cmd/sekisho-agent ./cmd/session-manager-plugin
+PROGRAMS := ./cmd/sekishod ./cmd/sekisho-agent ./cmd/session-manager-plugin ./cmd/sekisho
 # What runs on other people's machines, and so must build for their systems too. The
 # server is for Unix.
-PEERS := ./cmd/sekisho-agent ./cmd/session-manager-plugin
+PEERS := ./cmd/sekisho-agent ./cmd/session-manager-plugin ./cmd/sekisho
 FUZZTIME ?= 10s
 # The tests' own deadline per package, far above what any needs.
 TIMEOUT ?= 25m

@@ -54,7 +54,7 @@ func rules() []rule {
 	for _, p := range level0 {
 		rs = append(rs, rule{"sekisho/internal/" + p, "github.com/", "level 0 uses the standard library only"})
 	}
-	for _, p := range []string{"sekisho/cmd/sekisho-agent", "sekisho/cmd/session-manager-plugin"} {
+	for _, p := range []string{"sekisho/cmd/sekisho-agent", "sekisho/cmd/session-manager-plugin", "sekisho/cmd/sekisho"} {
 		for _, q := range []string{"store", "fabric", "control", "gateway", "auth"} {
 			rs = append(rs, rule{p, "sekisho/internal/" + q, "what runs on other people's machines stays small"})
 		}

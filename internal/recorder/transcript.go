@@ -254,3 +254,17 @@ func isWide(r rune) bool {
 	}
 	return false
 }
+
+// CastText gives the plain text of lines of asciicast.
+func CastText(lines string) string {
+	t := &textFilter{limit: len(lines)}
+	for line := range strings.Lines(lines) {
+		e, err := parseEvent([]byte(line))
+		if err != nil || e.Code != "o" {
+			continue // the header, sizes
+		}
+		t.write(time.Duration(e.At*float64(time.Second)), e.Data)
+	}
+	t.end()
+	return t.text.String()
+}
