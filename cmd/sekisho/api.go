@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"sekisho/internal/awsapi"
 	"sekisho/internal/client"
 	"sekisho/internal/sigv4"
+	"sekisho/internal/ssm"
 )
 
 // api calls the server's operations.
@@ -66,9 +68,39 @@ func (a *api) call(ctx context.Context, service, operation string, in, out any) 
 	if err != nil {
 		return err
 	}
+	in, err = input(operation, in)
+	if err != nil {
+		return err
+	}
 	prefix := map[string]string{"ssm": "AmazonSSM", "sekisho": "Sekisho"}[service]
 	c := awsapi.Client{Endpoint: a.endpoint, HTTP: a.http, Sign: sign, UserAgent: "sekisho/" + version}
 	return c.Call(ctx, prefix+"."+operation, in, out)
+}
+
+// inputs are the shapes of operations whose members a verb chooses.
+var inputs = map[string]func() any{
+	"DescribeInstanceInformation": func() any { return new(ssm.DescribeInstanceInformationInput) },
+	"DescribeSessions":            func() any { return new(ssm.DescribeSessionsInput) },
+	"StartSession":                func() any { return new(ssm.StartSessionInput) },
+	"ListRecordings":              func() any { return new(ssm.ListRecordingsInput) },
+	"GetRecording":                func() any { return new(ssm.GetRecordingInput) },
+	"SearchTranscripts":           func() any { return new(ssm.SearchTranscriptsInput) },
+	"PutLegalHold":                func() any { return new(ssm.PutLegalHoldInput) },
+	"WatchSession":                func() any { return new(ssm.WatchSessionInput) },
+}
+
+// input gives the shape of an operation, filled with the members that a map has.
+func input(operation string, in any) (any, error) {
+	members, ok := in.(map[string]any)
+	if !ok {
+		return in, nil
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	shape := inputs[operation]()
+	return shape, json.Unmarshal(text, shape)
 }
 
 // maxXML bounds an answer of iam, in bytes.
