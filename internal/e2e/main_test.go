@@ -33,7 +33,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	build := exec.Command("go", "build", "-race", "-o", dir+"/",
-		"sekisho/cmd/sekishod", "sekisho/cmd/sekisho-agent", "sekisho/cmd/session-manager-plugin")
+		"sekisho/cmd/sekishod", "sekisho/cmd/sekisho-agent", "sekisho/cmd/session-manager-plugin", "sekisho/cmd/sekisho")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs under test: %w\n%s", err, out)
