@@ -63,7 +63,7 @@ func verifyRecordings(ctx context.Context, c *caller, keyFile string, args []str
 			}
 			key, err := recorder.ReadPublic(path)
 			if err != nil {
-				return fmt.Errorf("%w\nThe server's public key is in the file recordings.pub of its recordings: name it with --key.", err)
+				return fmt.Errorf("%w\n(the server's public key is in the file recordings.pub of its recordings: name it with --key)", err)
 			}
 			report, err := recorder.Verify(dir, key)
 			if damage, ok := errors.AsType[*recorder.Damage](err); ok {
