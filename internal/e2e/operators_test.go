@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +17,6 @@ import (
 func recordedDeployment(t *testing.T, c cli) (d *deployment, node string) {
 	t.Helper()
 	d = deploy(t, 0)
-	r := join(t, d, c)
 	d.stop(os.Interrupt)
 	config := filepath.Join(d.dir, "sekishod.yaml")
 	text, err := os.ReadFile(config)
@@ -27,11 +28,7 @@ func recordedDeployment(t *testing.T, c cli) (d *deployment, node string) {
 		t.Fatalf("recordings not turned on: %v", err)
 	}
 	d.start()
-	eventually(t, "the node is connected again", func() bool {
-		var status struct{ Status string }
-		d.mustJSON(c, &status, "ssm", "get-connection-status", "--target", r.node)
-		return status.Status == "connected"
-	})
+	r := join(t, d, c)
 	return d, r.node
 }
 
@@ -130,11 +127,42 @@ func TestOperatorsProgram(t *testing.T) {
 	f := converse(t, d.sekisho("forward", node, "localhost:"+port))
 	local := f.expect(`Port (\d+) opened for sessionId`)[1]
 	eventually(t, "the tunnel carries", func() bool {
-		out, err := exec.Command("curl", "-s", "http://localhost:"+local).Output()
-		return err == nil && string(out) == "through the tunnel"
+		answer, err := http.Get("http://localhost:" + local)
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		return err == nil && string(text) == "through the tunnel"
 	})
 	f.typed("\x03")
 	f.ends()
+
+	// As ssh's ProxyCommand: nothing but what the port says.
+	proxy := d.sekisho("proxy", node, port)
+	in, err := proxy.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if _, err := io.WriteString(in, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := proxy.StdoutPipe()
+	if err == nil {
+		err = proxy.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, len("HTTP/1.0 200 OK"))
+	if _, err := io.ReadFull(out, answer); err != nil || string(answer) != "HTTP/1.0 200 OK" {
+		t.Errorf("through the proxy: %q, %v", answer, err)
+	}
+	if err := errors.Join(in.Close(), proxy.Process.Kill()); err != nil {
+		t.Error(err)
+	}
+	_ = proxy.Wait()
 }
 
 // TestEncryptedRecording: an encrypted session is recorded as ciphertext, and opens for
