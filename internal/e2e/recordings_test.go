@@ -15,7 +15,6 @@ import (
 func TestRecordings(t *testing.T) {
 	c := clis(t)[0]
 	d := deploy(t, 0)
-	r := join(t, d, c)
 	d.stop(os.Interrupt)
 	config := filepath.Join(d.dir, "sekishod.yaml")
 	text, err := os.ReadFile(config)
@@ -27,6 +26,7 @@ func TestRecordings(t *testing.T) {
 		t.Fatalf("recordings not turned on: %v", err)
 	}
 	d.start()
+	r := join(t, d, c) // after the restart: no wait for a node to come back
 	p := place{deployment: d, node: r.node}
 	v, id := p.session(t, c)
 	v.typed("seq 471100 471199; echo fir''st\n")
