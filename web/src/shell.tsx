@@ -17,6 +17,8 @@ import { StartSession } from './start';
 
 // xterm.js is loaded when a terminal is opened.
 const Terminal = lazy(() => import('./terminal'));
+// So are the pages that only administrators open.
+const Access = lazy(() => import('./access'));
 
 function useRoute(): string[] {
   const parse = () =>
@@ -51,7 +53,7 @@ export function Shell(props: {
   const route = useRoute();
   const [open, setOpen] = useState(() => window.innerWidth > 900);
   const [page, second, third] = route;
-  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : t('nav.session-manager');
+  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : page === 'access' ? t('nav.access') : t('nav.session-manager');
   useEffect(() => {
     if (page !== 'terminal') document.title = `${title} | Sekisho`;
   }, [page, title]);
@@ -131,7 +133,7 @@ export function Shell(props: {
         navigation={
           <SideNavigation
             header={{ href: '#/sessions', text: 'Systems Manager' }}
-            activeHref={`#/${page ?? 'sessions'}`}
+            activeHref={page === 'access' ? `#/access/${second ?? 'users'}` : `#/${page ?? 'sessions'}`}
             items={[
               {
                 type: 'section',
@@ -143,6 +145,14 @@ export function Shell(props: {
                 ],
               },
               { type: 'section', text: t('nav.shared'), items: [{ type: 'link', text: t('nav.documents'), href: '#/documents' }] },
+              {
+                type: 'section',
+                text: t('nav.access'),
+                items: [
+                  ...(['users', 'groups', 'roles', 'policies', 'simulator'] as const).map((id) => ({ type: 'link' as const, text: t(`access.${id}`), href: `#/access/${id}` })),
+                  { type: 'link', text: t('audit.title'), href: '#/access/audit' },
+                ],
+              },
             ]}
           />
         }
@@ -168,6 +178,12 @@ function Page({ page, second, third }: { page: string; second?: string | undefin
       if (second === 'create') return <DocumentEditor />;
       if (second && third === 'edit') return <DocumentEditor name={second} />;
       return second ? <DocumentDetails name={second} /> : <Documents />;
+    case 'access':
+      return (
+        <Suspense fallback={<Spinner size="large" />}>
+          <Access second={second ?? 'users'} third={third} />
+        </Suspense>
+      );
   }
   return <h1>{t('app.notfound')}</h1>;
 }
