@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"sekisho/internal/awsapi"
+	"sekisho/internal/sigv4"
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
 )
@@ -41,8 +43,10 @@ type SignInInput struct {
 
 // ConsoleSession is a sign-in that holds.
 type ConsoleSession struct {
-	Principal Principal
+	Principal Principal // who calls: the user, or the role that the user has switched to
+	User      Principal // who signed in
 	CreatedAt time.Time
+	RoleEnds  time.Time // of a role; else zero
 }
 
 var errSignIn = &ssm.Error{Code: CodeSignInFailed, Status: http.StatusUnauthorized,
@@ -155,7 +159,43 @@ func (a *Auth) Console(ctx context.Context, token string) (ConsoleSession, error
 			return ConsoleSession{}, err
 		}
 	}
-	return ConsoleSession{Principal: a.consolePrincipal(s.User, s.MFAAt), CreatedAt: s.CreatedAt}, nil
+	user := a.consolePrincipal(s.User, s.MFAAt)
+	session := ConsoleSession{Principal: user, User: user, CreatedAt: s.CreatedAt}
+	if s.AccessKeyID != "" {
+		if err := a.inRole(ctx, &session, s.AccessKeyID); err != nil {
+			return ConsoleSession{}, err
+		}
+	}
+	return session, nil
+}
+
+// inRole makes the holder of temporary credentials the caller of a session. When they
+// have ended, or their role is no more, the user stays the caller.
+func (a *Auth) inRole(ctx context.Context, s *ConsoleSession, accessKeyID string) error {
+	cred, err := a.cfg.Store.TemporaryCredential(ctx, accessKeyID)
+	known, err := found(err)
+	if err != nil {
+		return fmt.Errorf("look up the role of a console session: %w", err)
+	}
+	if !known || !a.cfg.Now().Before(cred.ExpiresAt) {
+		return nil
+	}
+	p, err := a.holder(ctx, cred)
+	if errors.Is(err, sigv4.ErrInvalidToken) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.ViaConsole = true
+	s.Principal, s.RoleEnds = p, cred.ExpiresAt
+	return nil
+}
+
+// SwitchRole makes the session of a token act with temporary credentials, which the
+// caller got for its user; with an empty id, as its user again.
+func (a *Auth) SwitchRole(ctx context.Context, token, accessKeyID string) error {
+	return a.cfg.Store.SetConsoleRole(ctx, TokenHash(token), accessKeyID)
 }
 
 // SignOut ends the session of a token, or all sessions of its user.
@@ -165,7 +205,7 @@ func (a *Auth) SignOut(ctx context.Context, token string, everywhere bool) error
 		if err != nil {
 			return err
 		}
-		_, err = a.cfg.Store.DeleteConsoleSessionsOf(ctx, s.Principal.UserID)
+		_, err = a.cfg.Store.DeleteConsoleSessionsOf(ctx, s.User.UserID)
 		return err
 	}
 	return a.cfg.Store.DeleteConsoleSession(ctx, TokenHash(token))

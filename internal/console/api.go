@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"sekisho/internal/auth"
 	"sekisho/internal/awsapi"
@@ -48,11 +49,20 @@ type session struct {
 	Region   string
 	Endpoint string
 	MFA      bool
+	// Of a role that the user has switched to: its name, and when it ends, as a date of
+	// RFC 3339.
+	Role     string `json:",omitempty"`
+	RoleEnds string `json:",omitempty"`
 }
 
-func (c *Console) session(p auth.Principal) session {
-	return session{UserName: p.UserName, ARN: p.ARN, UserID: p.UserID, Account: p.Account,
-		Region: c.cfg.Region, Endpoint: c.cfg.Endpoint, MFA: !p.MFAAt.IsZero()}
+func (c *Console) session(s auth.ConsoleSession) session {
+	p := s.Principal
+	out := session{UserName: s.User.UserName, ARN: p.ARN, UserID: p.UserID, Account: p.Account,
+		Region: c.cfg.Region, Endpoint: c.cfg.Endpoint, MFA: !p.MFAAt.IsZero(), Role: p.RoleName}
+	if !s.RoleEnds.IsZero() {
+		out.RoleEnds = s.RoleEnds.UTC().Format(time.RFC3339)
+	}
+	return out
 }
 
 // serveAPI answers what the pages ask for.
@@ -83,7 +93,9 @@ func (c *Console) serveAPI(w http.ResponseWriter, r *http.Request) {
 	p := signedIn.Principal
 	switch path := r.URL.Path; {
 	case path == "/console/session":
-		answer(w, http.StatusOK, c.session(p))
+		answer(w, http.StatusOK, c.session(signedIn))
+	case path == "/console/switch-role":
+		c.switchRole(w, r, token, signedIn)
 	case path == "/console/sign-out":
 		c.signOut(w, r, token, p)
 	case path == "/console/may":
@@ -134,7 +146,7 @@ func jsonServices() []awsapi.Service {
 // authenticate takes the caller whom serveAPI has proved. What nodes sign for themselves
 // is not for people.
 func authenticate(ctx context.Context, _ *http.Request, _ []byte, op awsapi.Operation) (context.Context, error) {
-	if p, ok := auth.From(ctx); !ok || p.Kind != auth.User || !p.ViaConsole || op.NodeSigned {
+	if p, ok := auth.From(ctx); !ok || p.Kind != auth.User && p.Kind != auth.RoleSession || !p.ViaConsole || op.NodeSigned {
 		return ctx, ssm.Errorf(ssm.CodeAccessDenied, "The operation %s is not for the console.", op.Name)
 	}
 	return ctx, nil
@@ -157,7 +169,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookie(w, token, 0)
-	answer(w, http.StatusOK, c.session(p))
+	answer(w, http.StatusOK, c.session(auth.ConsoleSession{Principal: p, User: p}))
 }
 
 // loginFacts are what the trail tells of a sign-in, by the names of CloudTrail's

@@ -14,6 +14,7 @@ type ConsoleSession struct {
 	CreatedAt     time.Time
 	SeenAt        time.Time // of the last request, to the minute or so
 	MFAAt         time.Time // when an MFA code was shown; zero for none
+	AccessKeyID   string    // of the role that the user has switched to; empty for none. CreateConsoleSession does not read it.
 
 	// Facts of the user as they are now. They are not read by CreateConsoleSession.
 	User         User
@@ -36,10 +37,10 @@ func (s *Store) CreateConsoleSession(ctx context.Context, c ConsoleSession) erro
 func (s *Store) ConsoleSession(ctx context.Context, tokenHash []byte) (ConsoleSession, error) {
 	c := ConsoleSession{TokenHash: tokenHash}
 	err := s.reader().row(ctx, `
-		select c.user_id, c.password_print, c.created_at, c.seen_at, c.mfa_at, u.name, u.path, u.password_hash
+		select c.user_id, c.password_print, c.created_at, c.seen_at, c.mfa_at, c.access_key_id, u.name, u.path, u.password_hash
 		from console_sessions c join users u on u.id = c.user_id
 		where c.token_hash = $1`, []any{tokenHash},
-		&c.UserID, &c.PasswordPrint, asTime(&c.CreatedAt), asTime(&c.SeenAt), asTime(&c.MFAAt),
+		&c.UserID, &c.PasswordPrint, asTime(&c.CreatedAt), asTime(&c.SeenAt), asTime(&c.MFAAt), asText(&c.AccessKeyID),
 		&c.User.Name, &c.User.Path, asText(&c.PasswordHash))
 	if err != nil {
 		return ConsoleSession{}, fmt.Errorf("console session: %w", err)
@@ -53,6 +54,19 @@ func (s *Store) TouchConsoleSession(ctx context.Context, tokenHash []byte, at ti
 	_, err := s.writer().exec(ctx, `update console_sessions set seen_at = $2 where token_hash = $1 and seen_at < $2`, tokenHash, at.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("touch a console session: %w", err)
+	}
+	return nil
+}
+
+// SetConsoleRole makes a session act with temporary credentials; with an empty id, as its
+// user again.
+func (s *Store) SetConsoleRole(ctx context.Context, tokenHash []byte, accessKeyID string) error {
+	var id any
+	if accessKeyID != "" {
+		id = accessKeyID
+	}
+	if _, err := s.writer().exec(ctx, `update console_sessions set access_key_id = $2 where token_hash = $1`, tokenHash, id); err != nil {
+		return fmt.Errorf("set the role of a console session: %w", err)
 	}
 	return nil
 }
