@@ -68,12 +68,18 @@ export interface Session {
   Region: string;
   Endpoint: string;
   MFA: boolean;
+  /** Of a role that the user has switched to: its name, and when it ends. */
+  Role?: string;
+  RoleEnds?: string;
 }
 
 export const currentSession = () => post<Session>('/console/session', {}, 'session');
 export const signIn = (UserName: string, Password: string, MFACode: string) =>
   post<Session>('/console/sign-in', { UserName, Password, MFACode }, 'signin');
 export const signOut = (Everywhere: boolean) => post<object>('/console/sign-out', { Everywhere }, 'signout');
+
+/** Acts as a role, or as the user again if none is named. */
+export const switchRole = (RoleArn: string) => post<Session>('/console/switch-role', { RoleArn }, 'sts:AssumeRole');
 
 export interface Ask {
   Action: string;

@@ -415,6 +415,17 @@ const pairs = {
   'audit.resources': ['Resources', 'リソース'],
   'audit.error': ['Error code', 'エラーコード'],
   'audit.event': ['Event record', 'イベントレコード'],
+
+  // Switching roles
+  'role.switch': ['Switch role', 'ロールの切り替え'],
+  'role.back': ['Switch back', '元のユーザーに戻る'],
+  'role.as': ['{role} as {user}', '{role}({user})'],
+  'role.description': [
+    'You act as the role, with its permissions instead of yours, until you switch back or its session ends.',
+    '元に戻すかロールのセッションが終わるまで、自分の権限の代わりにロールの権限で操作します。',
+  ],
+  'role.name': ['Role', 'ロール'],
+  'role.name.hint': ['Its name, or its ARN if it has a path.', 'ロールの名前。パスがある場合は ARN を入力します。'],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Key = keyof typeof pairs;

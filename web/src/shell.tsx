@@ -5,7 +5,7 @@ import Spinner from '@cloudscape-design/components/spinner';
 import TopNavigation from '@cloudscape-design/components/top-navigation';
 import { Suspense, lazy, useEffect, useState } from 'react';
 import { Activations } from './activations';
-import { signOut } from './api';
+import { signOut, switchRole } from './api';
 import { type Flash, useApp } from './context';
 import { DocumentDetails, DocumentEditor, Documents } from './documents';
 import type { Theme } from './main';
@@ -14,6 +14,7 @@ import { FleetSettings, NodeDetails, Nodes } from './nodes';
 import { Preferences } from './preferences';
 import { SessionManager } from './sessions';
 import { StartSession } from './start';
+import { SwitchRole } from './switchrole';
 
 // xterm.js is loaded when a terminal is opened.
 const Terminal = lazy(() => import('./terminal'));
@@ -72,6 +73,16 @@ export function Shell(props: {
       props.left();
     }
   };
+  const choose = async (id: string) => {
+    if (id === 'switch') {
+      window.location.hash = '/switch-role';
+    } else if (id === 'back') {
+      await switchRole('').catch(() => {}); // the page that is loaded anew shows who one is
+      window.location.reload();
+    } else {
+      await leave(id === 'everywhere');
+    }
+  };
   return (
     <>
       <div id="top">
@@ -100,14 +111,16 @@ export function Shell(props: {
             },
             {
               type: 'menu-dropdown',
-              text: session.UserName,
+              text: session.Role ? t('role.as', { role: session.Role, user: session.UserName }) : session.UserName,
               description: t('app.account', { account: session.Account }),
               iconName: 'user-profile',
               items: [
+                { id: 'switch', text: t('role.switch') },
+                ...(session.Role ? [{ id: 'back', text: t('role.back') }] : []),
                 { id: 'out', text: t('app.signout') },
                 { id: 'everywhere', text: t('app.signout.everywhere') },
               ],
-              onItemClick: ({ detail }) => void leave(detail.id === 'everywhere'),
+              onItemClick: ({ detail }) => void choose(detail.id),
             },
           ]}
         />
@@ -178,6 +191,8 @@ function Page({ page, second, third }: { page: string; second?: string | undefin
       if (second === 'create') return <DocumentEditor />;
       if (second && third === 'edit') return <DocumentEditor name={second} />;
       return second ? <DocumentDetails name={second} /> : <Documents />;
+    case 'switch-role':
+      return <SwitchRole />;
     case 'access':
       return (
         <Suspense fallback={<Spinner size="large" />}>
