@@ -23,6 +23,7 @@ func verbs() []verb {
 	var x exportOptions
 	var s startOptions
 	var p policyOptions
+	var w whoOptions
 	var key, reason string
 	var release, history bool
 	return []verb{
@@ -76,6 +77,9 @@ func verbs() []verb {
 		{name: "policy simulate", what: "Says what the policies of somebody decide",
 			examples: []string{"sekisho policy simulate --principal arn:aws:iam::123456789012:user/alice --action ssm:StartSession --resource '*'"},
 			flags:    p.flags, run: func(ctx context.Context, c *caller, a []string) error { return p.simulate(ctx, c) }},
+		{name: "policy who", what: "Says who can do something, start a session on a node for example, and which statement decides it",
+			examples: []string{"sekisho policy who --node mi-0123456789abcdef0", "sekisho policy who --action ssm:SendCommand --resource '*'"},
+			flags:    w.flags, run: func(ctx context.Context, c *caller, a []string) error { return w.who(ctx, c) }},
 		{name: "completion", args: "bash|zsh|fish", what: "Writes a script that completes verbs",
 			examples: []string{"source <(sekisho completion bash)"}, local: true, run: complete},
 	}

@@ -219,6 +219,24 @@ func TestEncodeJSON(t *testing.T) {
 	}
 }
 
+// hidden hides itself from whoever marshals it.
+type hidden string
+
+func (hidden) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// A secret that an answer is for is in it, in every protocol.
+func TestAnswersShowTheirSecrets(t *testing.T) {
+	type answer struct{ Secret hidden }
+	s, err := newShape(reflect.TypeFor[answer](), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := encodeJSON(s, reflect.ValueOf(answer{"x<y"}))
+	if err != nil || string(got) != `{"Secret":"x<y"}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
 func TestEncodeRequest(t *testing.T) {
 	type request struct {
 		Target string    `constraint:"required len=1..400"`
