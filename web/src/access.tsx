@@ -17,6 +17,7 @@ import { go, useApp, useLoad, useMay } from './context';
 import { type Dated, allOf, call, iamARN, plain, seconds } from './iam';
 import { type Column, List } from './list';
 import { Command, Confirm, DateTime, ErrorAlert, Guarded } from './parts';
+import { ConsolePassword } from './password';
 import { Policies, PolicyDetails } from './policies';
 import { PolicyText, usePolicyProblem } from './policytext';
 import { Simulator } from './simulator';
@@ -192,7 +193,9 @@ function EntityDetails({ kind, name }: { kind: Kind; name: string }) {
         <Attached kind={kind} name={name} arn={e.arn} />
         <InlinePolicies kind={kind} name={name} arn={e.arn} />
         {kind === 'User' && <Groups user={name} />}
+        {kind === 'User' && <ConsolePassword user={name} arn={e.arn} />}
         {kind === 'User' && <AccessKeys user={name} arn={e.arn} />}
+        {kind === 'Group' && <Members group={name} />}
         <Command args={['iam', `get-${kind.toLowerCase()}`, option(kind), name]} />
       </SpaceBetween>
     </ContentLayout>
@@ -417,6 +420,19 @@ function InlinePolicies({ kind, name, arn }: { kind: Kind; name: string; arn: st
       )}
     </SpaceBetween>
   );
+}
+
+function Members({ group }: { group: string }) {
+  const { t } = useApp();
+  const loaded = useLoad(() => allOf<{ UserName: string; Arn: string }>('GetGroup', 'Users', { GroupName: group }), `members of ${group}`);
+  const columns = useMemo<Column<{ UserName: string; Arn: string }>[]>(
+    () => [
+      { id: 'name', header: t('common.name'), text: (u) => u.UserName, cell: (u) => <Link href={`#/access/users/${encodeURIComponent(u.UserName)}`}>{u.UserName}</Link> },
+      { id: 'arn', header: 'ARN', text: (u) => u.Arn, cell: (u) => u.Arn },
+    ],
+    [t],
+  );
+  return <List<{ UserName: string; Arn: string }> title={t('access.members')} loaded={loaded} columns={columns} id={(u) => u.UserName} empty={t('access.empty')} />;
 }
 
 function Groups({ user }: { user: string }) {

@@ -426,6 +426,17 @@ const pairs = {
   ],
   'role.name': ['Role', 'ロール'],
   'role.name.hint': ['Its name, or its ARN if it has a path.', 'ロールの名前。パスがある場合は ARN を入力します。'],
+
+  // Passwords, and who is in a group
+  'password.title': ['Console password', 'コンソールのパスワード'],
+  'password.set': ['Set password', 'パスワードの設定'],
+  'password.remove': ['Remove password', 'パスワードの削除'],
+  'password.remove.text': [
+    'The user cannot sign in at the console any more; all sign-ins end.',
+    'このユーザーはコンソールにサインインできなくなり、すべてのサインインが終了します。',
+  ],
+  'password.none': ['This user has no password and cannot sign in at the console.', 'このユーザーにはパスワードがなく、コンソールにサインインできません。'],
+  'access.members': ['Users in this group', 'このグループのユーザー'],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Key = keyof typeof pairs;

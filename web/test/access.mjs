@@ -21,12 +21,12 @@ const words = {
   en: {
     user: 'User name', password: 'Password', enter: 'Sign in', create: 'Create', name: 'Name', remove: 'Delete', created: 'was created', deleted: 'was deleted', saved: 'was saved',
     attach: 'Attach policy', newKey: 'Create access key', deactivate: 'Deactivate', inactive: 'Inactive', document: 'Policy document', version: 'Save as new default version',
-    node: 'Node', run: 'Run simulation', denied: "You don't have permission", lookup: 'Look up', history: 'Event history', switchRole: 'Switch role', role: 'Role', back: 'Switch back',
+    node: 'Node', run: 'Run simulation', denied: "You don't have permission", lookup: 'Look up', history: 'Event history', noPassword: /has no password/, setPassword: 'Set password', addToGroup: 'Add to group', inline: 'Add inline policy', switchRole: 'Switch role', role: 'Role', back: 'Switch back',
   },
   ja: {
     user: 'ユーザー名', password: 'パスワード', enter: 'サインイン', create: '作成', name: '名前', remove: '削除', created: 'を作成しました', deleted: 'を削除しました', saved: 'を保存しました',
     attach: 'ポリシーのアタッチ', newKey: 'アクセスキーの作成', deactivate: '無効化', inactive: '無効', document: 'ポリシードキュメント', version: '新しいデフォルトバージョンとして保存',
-    node: 'ノード', run: 'シミュレーションの実行', denied: '必要な権限がありません', lookup: '検索', history: 'イベント履歴', switchRole: 'ロールの切り替え', role: 'ロール', back: '元のユーザーに戻る',
+    node: 'ノード', run: 'シミュレーションの実行', denied: '必要な権限がありません', lookup: '検索', history: 'イベント履歴', noPassword: /パスワードがなく/, setPassword: 'パスワードの設定', addToGroup: 'グループに追加', inline: 'インラインポリシーの追加', switchRole: 'ロールの切り替え', role: 'ロール', back: '元のユーザーに戻る',
   },
 };
 
@@ -98,9 +98,15 @@ for (const language of ['en', 'ja']) {
     await dialog.getByLabel(w.name, { exact: true }).fill(policy);
     const area = dialog.getByLabel(w.document);
     await area.fill('{"Version": "2012-10-17", "Statement": [{"Effect": "Perhaps", "Action": "ssm:*", "Resource": "*"}]}');
-    await dialog.getByText(/Perhaps|Syntax error|MalformedPolicy|Effect/).nth(1).waitFor({ state: 'attached' });
+    const wrong = dialog.locator('textarea[aria-invalid=true]');
+    await wrong.waitFor();
+    await page.waitForTimeout(500); // for the dialog to be there wholly
     await shot(admin, 'policy-invalid');
+    const said = await dialog.locator('[class*="awsui_error"]').first().innerText();
+    console.log(`a wrong effect: ${said}`);
+    check(said.length > 10, 'what is wrong with the policy is not said');
     await area.fill(policyText('*'));
+    await wrong.waitFor({ state: 'detached' });
     await confirm(admin);
     await says(admin, new RegExp(`${policy}.*${w.created}`));
     await page.getByRole('heading', { level: 1, name: policy }).waitFor();
@@ -159,12 +165,53 @@ for (const language of ['en', 'ja']) {
 
     // Whoever may do none of this sees what is missing, on every page.
     const secret = 'Correct-horse-9-battery';
-    const made = await page.evaluate(
-      async ([name, Password]) =>
-        (await fetch('/console/api/iam/CreateLoginProfile', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Sekisho-Console': '1' }, body: JSON.stringify({ UserName: name, Password }) })).status,
-      [user, secret],
-    );
-    check(made === 200, `CreateLoginProfile: ${made}`);
+    await open(admin, `access/users/${user}`);
+    await page.getByText(w.noPassword).waitFor();
+    await button(admin, w.setPassword).click();
+    await page.getByRole('dialog').getByLabel(w.password).fill(secret);
+    await confirm(admin);
+    await page.getByText(w.noPassword).waitFor({ state: 'detached' });
+
+    // A group, its user, and text that would like to be a script.
+    const danger = '<img src=x onerror="window.attacked=1">';
+    const group = `ops-${language}`;
+    await open(admin, 'access/groups');
+    await button(admin, w.create).first().click();
+    await page.getByRole('dialog').getByLabel(w.name, { exact: true }).fill(group);
+    await confirm(admin);
+    await page.getByRole('heading', { level: 1, name: group }).waitFor();
+    await open(admin, `access/users/${user}`);
+    await button(admin, w.addToGroup).click();
+    await page.getByRole('dialog').getByRole('textbox').first().fill(group);
+    await confirm(admin);
+    await page.getByRole('link', { name: group }).waitFor();
+    await open(admin, `access/groups/${group}`);
+    await page.getByRole('link', { name: user }).waitFor();
+    await button(admin, w.inline).click();
+    await page.getByRole('dialog').getByLabel(w.name, { exact: true }).fill('Hostile');
+    await page.getByRole('dialog').getByLabel(w.document).fill(JSON.stringify({ Version: '2012-10-17', Id: danger, Statement: [{ Effect: 'Deny', Action: 'ssm:SendCommand', Resource: '*', Condition: { StringEquals: { 'aws:username': danger } } }] }));
+    await confirm(admin);
+    await page.getByRole('cell', { name: 'Hostile' }).waitFor();
+    await shot(admin, 'group');
+    await open(admin, `access/users/${encodeURIComponent(danger)}`);
+    await open(admin, 'access/audit');
+    check(!(await page.evaluate(() => 'attacked' in window)), 'text was run as a script');
+
+    // Dark, and as wide as a phone.
+    await page.emulateMedia({ colorScheme: 'dark' });
+    for (const path of [`access/users/${user}`, 'access/policies', 'access/simulator', 'access/audit', 'switch-role']) {
+      await open(admin, path);
+      await shot(admin, `dark-${path.replaceAll('/', '-')}`);
+      await accessible(admin, `dark ${path}`);
+    }
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 400, height: 800 });
+    for (const path of ['access/users', 'access/policies', 'access/simulator', 'access/audit']) {
+      await open(admin, path);
+      await shot(admin, `phone-${path.replaceAll('/', '-')}`);
+      check(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${path} is wider than a phone`);
+    }
+    await page.setViewportSize({ width: 1280, height: 720 });
     const carol = await person(language, user, secret);
     for (const [path, action] of [['users', 'iam:ListUsers'], ['groups', 'iam:ListGroups'], ['roles', 'iam:ListRoles'], ['policies', 'iam:ListPolicies'], ['audit', 'cloudtrail:LookupEvents'], ['simulator', 'iam:List'], [`users/${user}`, 'iam:GetUser']]) {
       await open(carol, `access/${path}`);
