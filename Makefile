@@ -67,10 +67,11 @@ $(CONSOLE): $(shell find web/src web/public -type f 2>/dev/null) web/index.html 
 deps:
 	scripts/install-test-deps
 
-test: deps build
+# The console first: sekishod embeds it, and the tests drive it with a browser.
+test: deps web build
 	scripts/with-postgres $(GO) run ./scripts/gotest -race -shuffle=on -timeout $(TIMEOUT) ./...
 
-e2e: deps build
+e2e: deps web build
 	$(GO) run ./scripts/gotest -race -count=1 -timeout $(TIMEOUT) ./internal/e2e/...
 
 check:
