@@ -47,7 +47,9 @@ type Config struct {
 	// before it is put back; zero means two minutes.
 	UpdatePatience time.Duration
 
-	pace pace // zero means defaultPace; tests are less patient
+	// pace is that of the control channel, sessionPace that of sessions; zero means
+	// defaultPace and sessionPace. Tests are less patient.
+	pace, sessionPace pace
 }
 
 const (
@@ -83,6 +85,9 @@ type agent struct {
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.pace == (pace{}) {
 		cfg.pace = defaultPace
+	}
+	if cfg.sessionPace == (pace{}) {
+		cfg.sessionPace = sessionPace
 	}
 	if cfg.UpdatePatience == 0 {
 		cfg.UpdatePatience = onlinePatience

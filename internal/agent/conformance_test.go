@@ -24,6 +24,7 @@ func TestConformance30ControlChannelIsKept(t *testing.T) {
 	s := newTestServer(t)
 	s.runAgent(func(c *Config) {
 		c.pace = pace{Interval: 30 * time.Millisecond, Pong: 30 * time.Millisecond, Stalled: time.Second}
+		c.sessionPace = c.pace
 	})
 	first := receive(t, "control channel", s.controls)
 	var open message.OpenControlChannel

@@ -22,8 +22,12 @@ type pace struct {
 	Stalled time.Duration
 }
 
-// defaultPace notices a dead peer within 18 s and costs 5 pings a minute.
+// defaultPace notices a dead peer within 18 s and costs 5 pings a minute: of it there are
+// as many as nodes.
 var defaultPace = pace{Interval: 12 * time.Second, Pong: 6 * time.Second, Stalled: time.Minute}
+
+// sessionPace notices a dead peer within 15 s, for a user waits.
+var sessionPace = pace{Interval: 9 * time.Second, Pong: 5 * time.Second, Stalled: time.Minute}
 
 // maxFrame bounds one message from the gateway. Stock clients send up to 1 KiB and ours
 // 64 KiB; stock agents were seen to take 8 MiB (protocol.md §2.6).

@@ -267,7 +267,7 @@ func (a *agent) runWorker(ctx context.Context, task message.SessionTask, logger 
 	}
 	spec, err := json.Marshal(workerSpec{
 		Dir: a.cfg.Dir, Registration: *a.reg, Credentials: creds, Task: task, SessionUser: a.cfg.SessionUser,
-		ClockOffset: time.Duration(a.server.clock.offset.Load()), Debug: a.cfg.Debug, Pace: a.cfg.pace,
+		ClockOffset: time.Duration(a.server.clock.offset.Load()), Debug: a.cfg.Debug, Pace: a.cfg.sessionPace,
 	})
 	if err != nil {
 		return outcome{}, fmt.Errorf("encode the session's task: %w", err)
