@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -73,6 +76,13 @@ func (l *logged) talk(t *testing.T, document, word string) (id string) {
 	return id
 }
 
+// follow is the command that shows a session's events as they come.
+func (l *logged) follow(id string) *exec.Cmd {
+	cmd := exec.Command(l.c.path, l.awsArgs([]string{"logs", "tail", logGroup, "--log-stream-names", id, "--since", "10m", "--follow"})...)
+	cmd.Env = l.environ("PYTHONUNBUFFERED=1")
+	return cmd
+}
+
 // story is the guide's third story, item 7: a session leaves its transcript in the bucket
 // under the prefix and in the log group.
 func (l *logged) story(t *testing.T) {
@@ -115,6 +125,13 @@ func (l *logged) story(t *testing.T) {
 		if err != nil || !strings.Contains(got, "printed-at-once") {
 			t.Errorf("aws logs tail: %v: %s", err, got)
 		}
+		follow := converse(t, l.follow(id))
+		follow.expect(`printed-at-once`)
+		v.typed("echo pri''nted-later\n")
+		v.expect(`\nprinted-later\r*\nready> `)
+		follow.expect(`printed-later`)
+		follow.cmd.Process.Kill()
+		follow.ends()
 	}
 	v.typed("exit\n")
 	v.ends()
@@ -138,6 +155,54 @@ func TestSessionLogs(t *testing.T) {
 	l := loggedIn(t, d, c)
 	l.node = d.env["SEKISHO_NODE_ID"]
 	l.story(t)
+}
+
+// TestLogsOutliveTheirSinks takes the bucket away before a session begins, kills the server
+// in the middle of it and again before it ends: the prompt comes, and the whole log arrives
+// when both are back.
+func TestLogsOutliveTheirSinks(t *testing.T) {
+	c := clis(t)[0]
+	d := deploy(t, 0)
+	r := join(t, d, c) // a node that outlives the server
+	l := loggedIn(t, d, c)
+	l.node = r.node
+	l.document("Logged")
+	d.must(c, "s3", "rb", "s3://"+logBucket)
+	kill := func() {
+		d.cmd.Process.Signal(syscall.SIGKILL)
+		<-d.exited
+	}
+	v, id := l.shell(t, "Logged")
+	v.typed("echo bef''ore\n")
+	v.expect(`\nbefore\r*\nready> `)
+	kill()
+	d.start()
+	v.typed("echo aft''er; sleep 5; echo alo''ne; exit\n")
+	v.expect(`\nafter\r*\n`)
+	kill() // the session ends while no server is there
+	spool, err := filepath.Glob(filepath.Join(r.dir, "session-logs", id, "*"))
+	if err != nil || len(spool) == 0 {
+		t.Fatalf("nothing of the log is on the node's disk: %v", err)
+	}
+	eventually(t, "the session is over", func() bool {
+		for _, file := range spool {
+			if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "alone\r\n") {
+				return true
+			}
+		}
+		return false
+	})
+	d.start()
+	eventually(t, "the transcript is in the log group", func() bool {
+		events, err := l.aws(c, "logs", "get-log-events", "--log-group-name", logGroup, "--log-stream-name", id, "--output", "text")
+		return err == nil && strings.Contains(events, "before") && strings.Contains(events, "alone")
+	})
+	d.must(c, "s3", "mb", "s3://"+logBucket)
+	complete := regexp.MustCompile(`(?s)^Script started on .*\nbefore\r*\n.*\nafter\r*\nalone\r*\n.*Script done on 20`)
+	eventually(t, "the transcript is in the bucket", func() bool {
+		transcript, err := l.aws(c, "s3", "cp", "s3://"+logBucket+"/SessionManager/"+id+".log", "-")
+		return err == nil && complete.MatchString(transcript)
+	})
 }
 
 // TestStockSessionLogs holds those of the stock agent, which finds log groups and buckets
