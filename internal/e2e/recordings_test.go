@@ -45,7 +45,10 @@ func TestRecordings(t *testing.T) {
 	d.start()
 	v.typed("seq 471200 471299; echo sec''ond\n")
 	v.expect(`471250\r\n(?s:.*)second\r*\nready> `)
-	v.typed("rm -rf '" + d.dir + "'/*/session-logs; kill -9 $PPID\n")
+	// The echo is seen before the worker that carries it dies.
+	v.typed("read go; rm -rf '" + d.dir + "'/*/session-logs; kill -9 $PPID\n")
+	v.expect(`kill -9 \$PPID\r*\n`)
+	v.typed("\n")
 	v.ends()
 
 	verify := func() (string, error) {
