@@ -1,10 +1,8 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +38,6 @@ var errSilent = errors.New("the server does not answer any more")
 type conn struct {
 	ws   *websocket.Conn
 	pace pace
-	buf  bytes.Buffer // owned by ReadFrame
 
 	born     time.Time
 	heardAt  atomic.Int64 // nanoseconds since born: the last sign of life
@@ -68,7 +65,7 @@ func (c *conn) lastAck() time.Time {
 	return time.Time{}
 }
 
-// ReadFrame returns the next binary message in memory of its own. Text messages are
+// ReadFrame returns the next binary message in memory of its own, as [message.Read] does. Text messages are
 // passed over: a gateway sends none.
 func (c *conn) ReadFrame(ctx context.Context) ([]byte, error) {
 	for {
@@ -76,15 +73,14 @@ func (c *conn) ReadFrame(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.buf.Reset()
-		if _, err := io.Copy(&c.buf, r); err != nil {
+		frame, err := message.Read(r)
+		if err != nil {
 			return nil, err
 		}
 		c.heard()
 		if kind != websocket.MessageBinary {
 			continue
 		}
-		frame := bytes.Clone(c.buf.Bytes())
 		if h, err := message.ParseHeader(frame); err == nil && h.Type == message.TypeAcknowledge {
 			c.ackedAt.Store(c.age())
 		}

@@ -27,11 +27,14 @@ func (w *worker) handshake(ctx context.Context, doc message.DocumentContent, key
 	}
 	if doc.SessionType == message.SessionTypePort { // the others have null (protocol.md §6.3)
 		offer.SessionType.Properties = message.Marshal(doc.Properties)
+		if keyID == "" { // an encrypted tunnel is carried as the stock peers do
+			offer.Tunnel = message.TunnelVersion
+		}
 	}
-	version, err := w.ch.RequestHandshake(ctx, offer)
+	agreed, err := w.ch.RequestHandshake(ctx, offer)
 	if err == nil {
-		w.client = version
-		w.logger.Info("session agreed on", "kms_key_id", keyID, "client_version", version)
+		w.client = agreed
+		w.logger.Info("session agreed on", "kms_key_id", keyID, "client_version", agreed.ClientVersion, "tunnel", agreed.Tunnel)
 	}
 	return err
 }

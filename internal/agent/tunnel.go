@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 
+	"sekisho/internal/datachannel"
 	"sekisho/internal/message"
 	"sekisho/internal/tunnel"
 )
@@ -61,11 +62,11 @@ func openTunnel(ctx context.Context, w *worker, task message.SessionTask) (activ
 		return nil, err
 	}
 	listen := p.Type == localForwarding
-	w.logger.Info("tunnel open", "host", p.Host, "port", p.PortNumber, "client_version", w.client)
+	w.logger.Info("tunnel open", "host", p.Host, "port", p.PortNumber, "client_version", w.client.ClientVersion)
 	return &port{
 		w: w, target: t, listen: listen,
-		mux:   listen && message.CompareVersions(w.client, muxVersion) >= 0,
-		quiet: message.CompareVersions(w.client, quietVersion) >= 0,
+		mux:   listen && message.CompareVersions(w.client.ClientVersion, muxVersion) >= 0,
+		quiet: message.CompareVersions(w.client.ClientVersion, quietVersion) >= 0,
 	}, nil
 }
 
@@ -78,6 +79,9 @@ func (p *port) serve(ctx context.Context) error {
 	defer stopInput()
 	input.Go(func() { p.w.watchGateway(inCtx, nil) })
 
+	if p.w.client.Tunnel > 0 {
+		return p.serveOurs(ctx)
+	}
 	p.bytes = tunnel.NewBytes(tunnel.CarrierFunc(func(ctx context.Context, payload []byte) error {
 		return p.w.ch.Send(ctx, message.PayloadOutput, payload)
 	}))
@@ -94,6 +98,38 @@ func (p *port) serve(ctx context.Context) error {
 	}
 	p.w.drain(ctx)
 	return err
+}
+
+// serveOurs carries the connections as two of our own ends do.
+func (p *port) serveOurs(ctx context.Context) error {
+	ch := p.w.ch
+	s := tunnel.NewSession(ch.Bulk(), func(ctx context.Context) (tunnel.Conn, error) {
+		conn, err := p.target.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return conn.(*net.TCPConn), nil // nothing else is dialled
+	}, func(err error) {
+		if err = p.notConnected(err); !p.listen {
+			p.w.end(err)
+		}
+	})
+	defer s.Close()
+	ch.StartBulk(tunnelWindow, func(d datachannel.Delivered) {
+		switch d.PayloadType {
+		case message.PayloadOutput:
+			if err := s.Deliver(d.Payload, d.Frame); err != nil {
+				p.w.end(fmt.Errorf("tunnel: %w", err))
+			}
+			return
+		case message.PayloadFlag:
+			if flag, _ := message.ParseFlag(d.Payload); flag == message.FlagTerminateSession {
+				p.w.end(errTunnelClosed)
+			}
+		}
+	})
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // receive takes the client's messages.

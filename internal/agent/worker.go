@@ -33,7 +33,7 @@ type worker struct {
 	log         *sessionlog.Writer // nil if no log is kept
 	ch          *datachannel.Channel
 	link        *link
-	client      string                  // version of the client, once there was a handshake
+	client      datachannel.Agreement   // what is known of the client, once there was a handshake
 	end         context.CancelCauseFunc // ends the session from outside
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"sekisho/internal/message"
 )
 
 const (
@@ -23,8 +25,6 @@ const (
 	// maxFrame is the largest frame that is read. Peers were seen to take 8 MiB
 	// (protocol.md §2.6); a larger one is an attack on memory.
 	maxFrame = 16 << 20
-	// readChunk is how much of a frame counts as a sign of life.
-	readChunk = 8 << 10
 )
 
 // StatusError is a refusal to open a websocket.
@@ -95,8 +95,6 @@ type wsConn struct {
 	reading bool       // a read is under way: silence is the gateway's
 	served  bool       // alive is closed
 	silent  bool       // given up for silence
-
-	scratch []byte // of the reader: the frame as it comes in
 }
 
 func (c *wsConn) Alive() <-chan struct{} { return c.alive }
@@ -132,45 +130,26 @@ func (c *wsConn) ReadFrame(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, c.explain(err)
 		}
-		frame, err := c.readAll(r)
+		frame, err := message.Read(hearing{c, r})
 		if err != nil {
 			return nil, c.explain(err)
 		}
 		if kind == websocket.MessageBinary {
-			return append(make([]byte, 0, len(frame)), frame...), nil
+			return frame, nil
 		}
 	}
 }
 
-// readAll reads a message into the scratch buffer, which grows with what has come,
-// never with what was announced.
-func (c *wsConn) readAll(r io.Reader) ([]byte, error) {
-	buf := c.scratch[:0]
-	for {
-		if cap(buf)-len(buf) < readChunk {
-			buf = append(make([]byte, 0, max(2*cap(buf), 4*readChunk)), buf...)
-		}
-		n, err := r.Read(buf[len(buf) : len(buf)+readChunk])
-		buf = buf[:len(buf)+n]
-		c.hear(err == io.EOF)
-		if err != nil {
-			c.keepScratch(buf)
-			if err == io.EOF {
-				return buf, nil
-			}
-			return nil, err
-		}
-	}
+// hearing is a message as it comes in: each piece is a sign of life.
+type hearing struct {
+	c *wsConn
+	io.Reader
 }
 
-// keepScratch keeps the buffer for the next frame unless it is one that an unusual
-// frame made large.
-func (c *wsConn) keepScratch(buf []byte) {
-	if cap(buf) <= 1<<20 {
-		c.scratch = buf
-	} else {
-		c.scratch = nil
-	}
+func (h hearing) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	h.c.hear(err == io.EOF)
+	return n, err
 }
 
 // explain names the silence that made the connection end, if it was that.

@@ -61,6 +61,9 @@ func (r *run) newTunnel(h datachannel.Handshake) (handler, error) {
 	if err := json.Unmarshal(h.SessionType.Properties, &p); err != nil {
 		return nil, &UnsupportedError{What: fmt.Sprintf("the properties of the session document (%v)", err)}
 	}
+	if p.Type != localForwarding && h.Tunnel > 0 {
+		return newPipe(r), nil
+	}
 	if p.Type != localForwarding {
 		return &stdio{run: r, heard: make(chan struct{}, 1)}, nil
 	}
@@ -71,6 +74,9 @@ func (r *run) newTunnel(h datachannel.Handshake) (handler, error) {
 	l, opened, err := p.open(r.session.ID)
 	if err != nil {
 		return nil, &ListenError{Err: err}
+	}
+	if h.Tunnel > 0 {
+		return newRelay(r, l, opened), nil
 	}
 	t := &forward{run: r, listener: l, opened: opened}
 	t.bytes = tunnel.NewBytes(tunnel.CarrierFunc(t.send))
@@ -146,7 +152,7 @@ func (f *forward) start(ctx context.Context) error {
 		f.mux.Close()
 		return fmt.Errorf("write output: %w", err)
 	}
-	f.helpers.Go(func() { f.accept(ctx) })
+	f.helpers.Go(func() { f.accept(ctx, f.listener, f.mux.Open) })
 	f.helpers.Go(func() {
 		<-ctx.Done()
 		f.listener.Close()
@@ -156,15 +162,15 @@ func (f *forward) start(ctx context.Context) error {
 }
 
 // accept takes connections until the listener is closed.
-func (f *forward) accept(ctx context.Context) {
+func (r *run) accept(ctx context.Context, l net.Listener, open func(net.Conn) error) {
 	first := true
 	for {
-		conn, err := f.listener.Accept()
+		conn, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			f.log.Warn("connection not accepted", "session_id", f.session.ID, "error", err)
+			r.log.Warn("connection not accepted", "session_id", r.session.ID, "error", err)
 			if wait(ctx, acceptRetry) != nil {
 				return
 			}
@@ -172,10 +178,10 @@ func (f *forward) accept(ctx context.Context) {
 		}
 		if first {
 			first = false
-			fmt.Fprintf(f.Stdout, "\nConnection accepted for session [%s]\n", f.session.ID)
+			fmt.Fprintf(r.Stdout, "\nConnection accepted for session [%s]\n", r.session.ID)
 		}
-		if err := f.mux.Open(conn); err != nil {
-			f.log.Warn("connection not forwarded", "session_id", f.session.ID, "error", err)
+		if err := open(conn); err != nil {
+			r.log.Warn("connection not forwarded", "session_id", r.session.ID, "error", err)
 		}
 	}
 }

@@ -66,7 +66,14 @@ type Channel struct {
 	resume  chan struct{} // 1: the reader may go on
 	opened  chan struct{} // closed by the first Serve
 
+	writing sync.Mutex // held by whoever writes frames, see flush
+	acking  []ack      // guarded by writing: being written
+	scratch []byte     // guarded by writing
+
 	mu       sync.Mutex // guards what follows
+	conn     FrameConn  // of the running Serve, nil when there is none
+	broken   error      // a sender could not write to conn
+	bulk     bulk
 	out      outbox
 	in       inbox
 	crypt    encryption
@@ -131,15 +138,18 @@ func New(cfg Config) *Channel {
 func (c *Channel) Serve(ctx context.Context, conn FrameConn) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if err := c.attach(stop); err != nil {
+	if err := c.attach(stop, conn); err != nil {
 		conn.Close()
 		return err
 	}
 	defer c.detach()
 
+	// Whoever writes, in a channel for bulk any sender, must not outlast the connection.
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	written, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
+		defer c.release()
 		// Closing unblocks the reader, whatever ended the writer.
 		defer conn.Close()
 		err := c.write(ctx, conn)
@@ -167,7 +177,7 @@ func (c *Channel) Serve(ctx context.Context, conn FrameConn) error {
 // the peer said is here already; this bounds only a connection that is dead one way.
 const lastReads = time.Second
 
-func (c *Channel) attach(stop context.CancelCauseFunc) error {
+func (c *Channel) attach(stop context.CancelCauseFunc, conn FrameConn) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isClosed() {
@@ -176,7 +186,7 @@ func (c *Channel) attach(stop context.CancelCauseFunc) error {
 	if c.stop != nil {
 		return errors.New("data channel already serves a connection")
 	}
-	c.stop = stop
+	c.stop, c.conn, c.broken = stop, conn, nil
 	select {
 	case <-c.opened:
 	default:
@@ -189,7 +199,7 @@ func (c *Channel) attach(stop context.CancelCauseFunc) error {
 func (c *Channel) detach() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stop = nil
+	c.stop, c.conn = nil, nil
 	for _, s := range c.states {
 		s.sent <- ErrNotConnected
 	}
@@ -429,8 +439,16 @@ func (c *Channel) handle(frame []byte) {
 	}
 	switch m.Type {
 	case c.inType:
+		if m.Flags&message.FlagBulk != 0 && c.bulkAllowed() {
+			c.handleBulk(m, frame)
+			return
+		}
 		if err := m.VerifyDigest(); err != nil {
 			c.log.Debug("stream message ignored", "error", err, "sequence", m.Sequence)
+			return
+		}
+		if c.bulkStarted() {
+			c.handleBulk(m, nil)
 			return
 		}
 		c.handleStream(m)
@@ -442,7 +460,11 @@ func (c *Channel) handle(frame []byte) {
 		}
 		c.mu.Lock()
 		c.unpause()
-		c.out.ack(a.AcknowledgedMessageSequenceNumber, time.Now())
+		if m.Flags&message.FlagBulk != 0 {
+			c.out.ackThrough(a.AcknowledgedMessageSequenceNumber, time.Now())
+		} else {
+			c.out.ack(a.AcknowledgedMessageSequenceNumber, time.Now())
+		}
 		c.progressed()
 		// The writer sleeps until c.alarm. Most acknowledgements move the next
 		// deadline back and need not wake it.

@@ -124,13 +124,14 @@ func TestCloseLeavesWhatIsInOrderToReceive(t *testing.T) {
 func TestServeEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(Config{Role: Client})
-		ours, theirs := Pipe()
+		ours, _ := Pipe()
+		second, _ := Pipe()
 		reason := errors.New("shutting down")
 		ctx, stop := context.WithCancelCause(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- c.Serve(ctx, ours) }()
 		synctest.Wait()
-		if err := c.Serve(ctx, theirs); err == nil {
+		if err := c.Serve(ctx, second); err == nil {
 			t.Error("two connections at a time")
 		}
 		stop(reason)

@@ -234,7 +234,10 @@ func (a *agreement) shake(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var both sync.WaitGroup
-	both.Go(func() { a.version, a.agentErr = a.agent.RequestHandshake(ctx, a.offer) })
+	both.Go(func() {
+		agreed, err := a.agent.RequestHandshake(ctx, a.offer)
+		a.version, a.agentErr = agreed.ClientVersion, err
+	})
 	both.Go(func() { a.handshake, _, a.clientEr = a.client.AnswerHandshake(ctx, a.newKey) })
 	both.Wait()
 }

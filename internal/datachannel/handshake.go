@@ -55,6 +55,9 @@ type Handshake struct {
 	SessionType     message.SessionTypeParameters //
 	Encrypted       bool                          // data is sealed from now on
 	CustomerMessage string                        // to show to the user when not empty
+	// Tunnel is the agreed version of our own tunnel protocol, 0 for none. The channel
+	// is then to be made one for bulk, see [Channel.StartBulk].
+	Tunnel int
 }
 
 // AnswerHandshake does the client's part of the handshake; call it before
@@ -81,7 +84,14 @@ func (c *Channel) AnswerHandshake(ctx context.Context, newKey NewDataKey) (Hands
 	if err != nil {
 		return Handshake{}, nil, err
 	}
-	encrypted, err := c.answer(ctx, req, newKey)
+	tunnel := 0
+	if t, err := req.SessionType(); err == nil && t.SessionType == message.SessionTypePort {
+		tunnel = min(req.Tunnel, message.TunnelVersion)
+	}
+	if tunnel > 0 {
+		c.allowBulk() // before the agent may send it
+	}
+	encrypted, err := c.answer(ctx, req, tunnel, newKey)
 	if err != nil {
 		return Handshake{}, nil, err
 	}
@@ -102,11 +112,11 @@ func (c *Channel) AnswerHandshake(ctx context.Context, newKey NewDataKey) (Hands
 	if err != nil {
 		return Handshake{}, nil, err
 	}
-	return Handshake{Request: req, SessionType: sessionType, Encrypted: encrypted, CustomerMessage: complete.CustomerMessage}, nil, nil
+	return Handshake{Request: req, SessionType: sessionType, Encrypted: encrypted, CustomerMessage: complete.CustomerMessage, Tunnel: tunnel}, nil, nil
 }
 
 // answer sends the response, and begins the encryption if there is to be one.
-func (c *Channel) answer(ctx context.Context, req message.HandshakeRequest, newKey NewDataKey) (encrypted bool, err error) {
+func (c *Channel) answer(ctx context.Context, req message.HandshakeRequest, tunnel int, newKey NewDataKey) (encrypted bool, err error) {
 	var failure error
 	var encrypt func(message.KMSEncryptionParameters) (message.KMSEncryptionResult, error)
 	if newKey != nil {
@@ -121,6 +131,7 @@ func (c *Channel) answer(ctx context.Context, req message.HandshakeRequest, newK
 		}
 	}
 	resp := message.NewHandshakeResponse(req, encrypt)
+	resp.Tunnel = tunnel
 	if err := c.Send(ctx, message.PayloadHandshakeResponse, message.Marshal(resp)); err != nil {
 		return false, err
 	}
@@ -189,27 +200,36 @@ type HandshakeOffer struct {
 	// OpenDataKey opens the data key that the client had made. challenge is what the
 	// client says to have put into the encryption context; it may be empty.
 	OpenDataKey func(ctx context.Context, sealed []byte, challenge string) (DataKey, error)
+	// Tunnel is the version of our own tunnel protocol that is offered, 0 for none.
+	Tunnel int
+}
+
+// Agreement is what the agent learned of its client.
+type Agreement struct {
+	ClientVersion string
+	Tunnel        int // as in [Handshake]
 }
 
 // encryptedMessage is what users of the stock peers read, and their scripts look for.
 const encryptedMessage = "This session is encrypted using AWS KMS."
 
 // RequestHandshake does the agent's part of the handshake; call it before anything
-// else is sent or received. It gives the client's version. The time for the client's
+// else is sent or received. The time for the client's
 // answers begins when the channel first has a connection.
 //
 // With a KMSKeyID, data is sealed when it returns nil, and is never sent otherwise:
 // after an error of such a handshake Send gives [ErrNotEncrypted] for it.
-func (c *Channel) RequestHandshake(ctx context.Context, o HandshakeOffer) (clientVersion string, err error) {
+func (c *Channel) RequestHandshake(ctx context.Context, o HandshakeOffer) (Agreement, error) {
+	var agreed Agreement
 	select {
 	case <-c.opened:
 	case <-c.closed:
-		return "", ErrClosed
+		return agreed, ErrClosed
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return agreed, context.Cause(ctx)
 	}
 	began := time.Now()
-	req := message.HandshakeRequest{AgentVersion: message.AgentVersion}
+	req := message.HandshakeRequest{AgentVersion: message.AgentVersion, Tunnel: o.Tunnel}
 	req.Add(message.ActionSessionType, o.SessionType)
 	var random string
 	if o.KMSKeyID != "" {
@@ -219,15 +239,15 @@ func (c *Channel) RequestHandshake(ctx context.Context, o HandshakeOffer) (clien
 	}
 	payload, err := c.ask(ctx, message.PayloadHandshakeRequest, req, message.PayloadHandshakeResponse)
 	if err != nil {
-		return "", err
+		return agreed, err
 	}
 	resp, err := message.ParseHandshakeResponse(payload)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrHandshake, err)
+		return agreed, fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	sealed, err := checkResponse(resp, o.KMSKeyID != "")
 	if err != nil {
-		return "", err
+		return agreed, err
 	}
 	complete := message.HandshakeComplete{}
 	if o.KMSKeyID != "" {
@@ -235,12 +255,16 @@ func (c *Channel) RequestHandshake(ctx context.Context, o HandshakeOffer) (clien
 			random = ""
 		}
 		if err := c.shareKey(ctx, o, sealed.KMSCipherTextKey, random); err != nil {
-			return "", err
+			return agreed, err
 		}
 		complete.CustomerMessage = encryptedMessage
 	}
 	complete.HandshakeTimeToComplete = time.Since(began)
-	return resp.ClientVersion, c.Send(ctx, message.PayloadHandshakeComplete, message.Marshal(complete))
+	agreed.ClientVersion, agreed.Tunnel = resp.ClientVersion, min(resp.Tunnel, o.Tunnel)
+	if agreed.Tunnel > 0 {
+		c.allowBulk() // before the client may send it
+	}
+	return agreed, c.Send(ctx, message.PayloadHandshakeComplete, message.Marshal(complete))
 }
 
 func newRandomChallenge() string {

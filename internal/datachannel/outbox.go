@@ -35,6 +35,12 @@ const (
 	// maxPassed is how often a newer message must pass an overtaken one, each
 	// time after that was sent once more, before the peer is taken to have it.
 	maxPassed = 8
+
+	// bulkRTO is the least silence after which a bulk channel sends its oldest message
+	// again. Its peer acknowledges at once whatever its consumers do, and connections
+	// lose nothing, so that only a fault between them can make it necessary.
+	bulkRTO    = 5 * time.Second
+	maxBulkRTO = time.Minute
 )
 
 // outgoing is a stream message from Send until its acknowledgement.
@@ -56,6 +62,7 @@ type outgoing struct {
 // has no lock, goroutine or clock of its own. The channel guards it.
 type outbox struct {
 	window  int // bytes
+	bulk    bool
 	reorder int64
 
 	ring   ring[outgoing]
@@ -206,7 +213,7 @@ func (b *outbox) sending(o *outgoing, now time.Time) *outgoing {
 func (b *outbox) wrote(o *outgoing, now time.Time) {
 	o.busy = false
 	if o.released {
-		b.free.put(o.frame)
+		b.recycle(o.frame)
 		return
 	}
 	o.sentAt = now // time spent blocked in a full socket is not the peer's
@@ -228,6 +235,13 @@ func (b *outbox) timer() (*outgoing, time.Time, bool) {
 	head := b.ring.at(b.ring.base)
 	if head == nil || head.sends == 0 || head.busy {
 		return nil, time.Time{}, false
+	}
+	if b.bulk {
+		from := head.sentAt
+		if b.lastAck.After(from) {
+			from = b.lastAck
+		}
+		return head, from.Add(min(bulkRTO<<min(head.sends-1, 4), maxBulkRTO)), true
 	}
 	if !b.acked && head.total < eagerSends {
 		return head, head.sentAt.Add(firstRTO), true
@@ -272,6 +286,22 @@ func (b *outbox) ack(seq int64, now time.Time) {
 				n++
 			}
 		}
+	}
+}
+
+// ackThrough takes the acknowledgement of all messages up to a number.
+func (b *outbox) ackThrough(seq int64, now time.Time) {
+	for s := b.ring.base; s <= seq && s < b.ring.end; s++ {
+		o := b.ring.at(s)
+		if o == nil {
+			continue
+		}
+		if o.total == 0 {
+			return // not sent yet: this is no honest acknowledgement
+		}
+		b.acked, b.lastAck = true, now
+		b.settle(o)
+		b.highest = max(b.highest, s)
 	}
 }
 
@@ -349,7 +379,13 @@ func (b *outbox) settle(o *outgoing) {
 		o.released = true
 		return
 	}
-	b.free.put(o.frame)
+	b.recycle(o.frame)
+}
+
+func (b *outbox) recycle(frame []byte) {
+	if !message.Recycle(frame) {
+		b.free.put(frame)
+	}
 }
 
 // drained reports whether the peer has everything, as far as can be known.

@@ -235,7 +235,7 @@ func TestTunnels(t *testing.T) {
 	c := clis(t)[0]
 	d := deploy(t, 1)
 	p := place{deployment: d, node: d.env["SEKISHO_NODE_ID"]}
-	p.forwards(t, c, false) // our own peers still speak the stock peers' protocol
+	p.forwards(t, c, true)
 	t.Run("denied target", func(t *testing.T) {
 		out, _ := d.in(t).aws(c, "ssm", "start-session", "--target", p.node, "--document-name",
 			"AWS-StartPortForwardingSessionToRemoteHost", "--parameters", "host=169.254.169.254,portNumber=80")

@@ -188,7 +188,7 @@ func (s *session) serve(ctx context.Context, end *side, l *link) error {
 func (s *session) writeFrames(ctx context.Context, end *side, l *link) error {
 	for {
 		s.mu.Lock()
-		frame, last := s.nextFrame(end)
+		frame, seq, last := s.nextFrame(end)
 		s.mu.Unlock()
 		if frame == nil {
 			select {
@@ -198,23 +198,25 @@ func (s *session) writeFrames(ctx context.Context, end *side, l *link) error {
 			}
 			continue
 		}
-		if err := l.wire.write(ctx, frame); err != nil {
-			return err
+		err := l.wire.write(ctx, frame)
+		s.mu.Lock()
+		if seq >= 0 {
+			end.in.wrote(seq)
 		}
-		if last {
-			s.mu.Lock()
-			if end.link == l {
-				end.told = true
-				s.poke()
-			}
-			s.mu.Unlock()
+		if err == nil && last && end.link == l {
+			end.told = true
+			s.poke()
+		}
+		s.mu.Unlock()
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// nextFrame picks what to write next to an end; last marks the end of the session.
-// s.mu is held.
-func (s *session) nextFrame(end *side) (frame []byte, last bool) {
+// nextFrame picks what to write next to an end, with its number in the queue or -1; last
+// marks the end of the session. s.mu is held.
+func (s *session) nextFrame(end *side) (frame []byte, seq int64, last bool) {
 	other := s.otherEnd(end)
 	if len(end.urgent) > 0 {
 		frame = end.urgent[0]
@@ -224,16 +226,16 @@ func (s *session) nextFrame(end *side) (frame []byte, last bool) {
 		if other.link != nil && end.urgentBytes < maxUrgent {
 			signal(other.link.room)
 		}
-		return frame, false
+		return frame, -1, false
 	}
-	if frame, ok := end.in.take(); ok {
-		return frame, false
+	if frame, seq, ok := end.in.take(); ok {
+		return frame, seq, false
 	}
 	if end == &s.client && s.final != nil && !end.told &&
 		(end.in.empty() || !time.Now().Before(s.flushBy)) {
-		return message.Append(nil, channelClosed(s.row.NodeID, s.id, s.final.output)), true
+		return message.Append(nil, channelClosed(s.row.NodeID, s.id, s.final.output)), -1, true
 	}
-	return nil, false
+	return nil, -1, false
 }
 
 func (s *session) otherEnd(end *side) *side {
@@ -272,7 +274,7 @@ func (s *session) readFrames(ctx context.Context, end *side, l *link) error {
 		case h.Type == stream:
 			full = s.takeStream(end, other, h, frame)
 		case h.Type == message.TypeAcknowledge && h.PayloadLen <= maxAcknowledge:
-			full = s.takeAcknowledge(end, other, frame)
+			full = s.takeAcknowledge(end, other, h, frame)
 		case h.Type == message.TypeAgentSessionState && end == &s.agent:
 			s.takeState(frame)
 		}
@@ -322,14 +324,18 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 }
 
 // takeAcknowledge passes an acknowledgement on and forgets what it acknowledges.
-func (s *session) takeAcknowledge(end, other *side, frame []byte) (full bool) {
+func (s *session) takeAcknowledge(end, other *side, h message.Header, frame []byte) (full bool) {
 	ack, err := message.ParseAcknowledge(frame[message.HeaderSize:])
 	if err != nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if end.in.ack(ack.AcknowledgedMessageSequenceNumber) && s.final != nil && end == &s.client {
+	acknowledge := end.in.ack
+	if h.Flags&message.FlagBulk != 0 {
+		acknowledge = end.in.ackThrough
+	}
+	if acknowledge(ack.AcknowledgedMessageSequenceNumber) && s.final != nil && end == &s.client {
 		s.awaitClient(time.Now())
 	}
 	other.push(frame)

@@ -32,7 +32,7 @@ func FuzzQueue(f *testing.F) {
 				}
 			case 2: // the writer takes everything
 				for {
-					frame, ok := q.take()
+					frame, _, ok := q.take()
 					if !ok {
 						break
 					}
@@ -59,7 +59,7 @@ func FuzzQueue(f *testing.F) {
 		q.rewind()
 		last := int64(-1)
 		for { // after a reconnection everything kept goes out once, in order
-			frame, ok := q.take()
+			frame, _, ok := q.take()
 			if !ok {
 				break
 			}

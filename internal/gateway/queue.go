@@ -3,6 +3,8 @@ package gateway
 import (
 	"cmp"
 	"slices"
+
+	"sekisho/internal/message"
 )
 
 // queue holds one direction of a session: the stream messages that one end sent and
@@ -32,6 +34,8 @@ type entry struct {
 	sent int
 	// resending says that seq waits in queue.resend.
 	resending bool
+	// writing counts the connections that are being written to with frame.
+	writing int
 }
 
 // newQueue starts a direction. In a fresh session nothing below 0 exists, so the
@@ -90,24 +94,42 @@ func (q *queue) add(seq int64, frame []byte, silent bool) verdict {
 	return repeated
 }
 
-// take returns the next frame to send, if there is one.
-func (q *queue) take() ([]byte, bool) {
+// take returns the next frame to send, if there is one. The caller calls wrote with its
+// number when it needs it no longer.
+func (q *queue) take() (frame []byte, seq int64, ok bool) {
 	for len(q.resend) > 0 {
 		seq := q.resend[0]
 		q.resend = q.resend[1:]
 		if e := q.find(seq); e != nil { // it may have been acknowledged meanwhile
 			e.resending = false
 			e.sent++
-			return e.frame, true
+			e.writing++
+			return e.frame, e.seq, true
 		}
 	}
 	if q.next >= len(q.entries) {
-		return nil, false
+		return nil, 0, false
 	}
 	e := &q.entries[q.next]
 	q.next++
 	e.sent++
-	return e.frame, true
+	e.writing++
+	return e.frame, e.seq, true
+}
+
+// wrote says that a frame of take is not used any more.
+func (q *queue) wrote(seq int64) {
+	if e := q.find(seq); e != nil {
+		e.writing--
+	}
+}
+
+// free gives an acknowledged frame's buffer back. One that is just being written is left
+// to the garbage collector: that is rare, as acknowledgements follow the writing.
+func (e entry) free() {
+	if e.writing == 0 {
+		message.Recycle(e.frame)
+	}
 }
 
 // ack notes that the receiver acknowledged seq, and says whether that was news.
@@ -117,6 +139,7 @@ func (q *queue) ack(seq int64) bool {
 		return false
 	}
 	q.bytes -= len(q.entries[i].frame)
+	q.entries[i].free()
 	if i == 0 { // the common case, without moving the rest
 		q.entries[0] = entry{}
 		q.entries = q.entries[1:]
@@ -128,6 +151,22 @@ func (q *queue) ack(seq int64) bool {
 	}
 	q.acked.add(seq)
 	return true
+}
+
+// ackThrough notes that the receiver acknowledged everything up to seq, and says whether
+// that was news.
+func (q *queue) ackThrough(seq int64) bool {
+	n := 0
+	for n < len(q.entries) && q.entries[n].seq <= seq {
+		q.bytes -= len(q.entries[n].frame)
+		q.entries[n].free()
+		q.acked.addThrough(q.entries[n].seq)
+		q.entries[n] = entry{}
+		n++
+	}
+	q.entries = q.entries[n:]
+	q.next = max(0, q.next-n)
+	return n > 0
 }
 
 // rewind makes everything unacknowledged unsent: the receiver has a new connection.
@@ -183,6 +222,18 @@ func (s intervals) contains(n int64) bool {
 		return 1
 	})
 	return i < len(s) && s[i][0] <= n
+}
+
+// addThrough adds all numbers up to n.
+func (s *intervals) addThrough(n int64) {
+	for len(*s) > 0 && (*s)[0][1] <= n+1 {
+		*s = (*s)[1:]
+	}
+	if len(*s) > 0 && (*s)[0][0] <= n+1 {
+		(*s)[0][0] = -1
+		return
+	}
+	*s = slices.Insert(*s, 0, [2]int64{-1, n + 1})
 }
 
 func (s *intervals) add(n int64) {

@@ -10,7 +10,7 @@ func frames(n int) []byte { return []byte(fmt.Sprintf("frame %d", n)) }
 
 func takeAll(q *queue) (got []string) {
 	for {
-		f, ok := q.take()
+		f, _, ok := q.take()
 		if !ok {
 			return got
 		}

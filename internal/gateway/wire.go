@@ -5,12 +5,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"sekisho/internal/message"
 )
 
 // Sizes of what a peer may send, in bytes, checked before anything is allocated.
@@ -28,7 +29,6 @@ const (
 type wire struct {
 	ws     *websocket.Conn
 	remote string
-	buf    bytes.Buffer // owned by the reader
 }
 
 // idleBuffer is the size of both buffers of a connection that is idle nearly always. What
@@ -98,7 +98,7 @@ func (w *wire) opening(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
-// read returns the next binary message in memory of its own. Text messages are passed
+// read returns the next binary message in memory of its own, as [message.Read] does. Text messages are passed
 // over: no peer sends one after the first.
 func (w *wire) read(ctx context.Context) ([]byte, error) {
 	for {
@@ -106,12 +106,12 @@ func (w *wire) read(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.buf.Reset()
-		if _, err := io.Copy(&w.buf, r); err != nil {
+		frame, err := message.Read(r)
+		if err != nil {
 			return nil, err
 		}
 		if kind == websocket.MessageBinary {
-			return bytes.Clone(w.buf.Bytes()), nil
+			return frame, nil
 		}
 	}
 }

@@ -21,7 +21,14 @@ const (
 type HandshakeRequest struct {
 	AgentVersion           string
 	RequestedClientActions []RequestedClientAction
+	// Tunnel is ours: the version of our own tunnel protocol that the agent offers for a
+	// Port session. Stock clients pass unknown members over; an unknown action they would
+	// answer as a failure (protocol.md §6.5).
+	Tunnel int `json:",omitempty"`
 }
+
+// TunnelVersion is the version of our own tunnel protocol.
+const TunnelVersion = 1
 
 // RequestedClientAction is one thing the client must do before data flows.
 type RequestedClientAction struct {
@@ -88,6 +95,8 @@ type HandshakeResponse struct {
 	ClientVersion          string
 	ProcessedClientActions []ProcessedClientAction
 	Errors                 []string // null when empty
+	// Tunnel is the offered version if the client takes it, else 0.
+	Tunnel int `json:",omitempty"`
 }
 
 // ProcessedClientAction is the outcome of one [RequestedClientAction]. The agent

@@ -58,6 +58,11 @@ const (
 	// program's. A gateway does not take it for activity; to a client it is output.
 	FlagNotice
 
+	// FlagBulk is ours and agreed on in the handshake (docs/adr/0020). A stream message
+	// with it has no digest: TLS protects each hop, and its last one ends where the bytes
+	// are used. An acknowledgement with it is for all messages up to its number.
+	FlagBulk
+
 	// FlagsControl is what the stock agent writes on acknowledgements and state
 	// messages.
 	FlagsControl = FlagSYN | FlagFIN
@@ -167,6 +172,18 @@ func fillHeader(frame []byte, m Message) {
 func Number(frame []byte, sequence int64, flags uint64) {
 	binary.BigEndian.PutUint64(frame[offSequence:], uint64(sequence))
 	binary.BigEndian.PutUint64(frame[offFlags:], flags)
+}
+
+// FillBulk writes the header of a stream message of [FlagBulk] in front of its payload,
+// which begins at [HeaderSize] of frame. [Number] completes it.
+func FillBulk(frame []byte, t Type) {
+	copy(frame, blankHeader[:])
+	binary.BigEndian.PutUint32(frame, HeaderLength)
+	copy(frame[offType:offSchemaVersion], t)
+	binary.BigEndian.PutUint32(frame[offSchemaVersion:], 1)
+	binary.BigEndian.PutUint64(frame[offCreatedDate:], uint64(time.Now().UnixMilli()))
+	binary.BigEndian.PutUint32(frame[offPayloadType:], uint32(PayloadOutput))
+	binary.BigEndian.PutUint32(frame[offPayloadLength:], uint32(len(frame)-HeaderSize))
 }
 
 // Header is what a relay needs to know of a frame.

@@ -21,6 +21,15 @@ type Acknowledge struct {
 // message with the given type (one of the two), id and sequence number. It makes
 // no garbage: there is one for every message that a channel carries.
 func AppendAcknowledge(dst []byte, t Type, id ID, sequence int64) []byte {
+	return appendAcknowledge(dst, t, id, sequence, FlagsControl)
+}
+
+// AppendBulkAcknowledge is AppendAcknowledge for all messages up to the number.
+func AppendBulkAcknowledge(dst []byte, t Type, sequence int64) []byte {
+	return appendAcknowledge(dst, t, ID{}, sequence, FlagsControl|FlagBulk)
+}
+
+func appendAcknowledge(dst []byte, t Type, id ID, sequence int64, flags uint64) []byte {
 	start := len(dst)
 	dst = append(dst, blankHeader[:]...)
 	dst = append(dst, ackType...)
@@ -30,7 +39,7 @@ func AppendAcknowledge(dst []byte, t Type, id ID, sequence int64) []byte {
 	dst = append(dst, ackSequence...)
 	dst = strconv.AppendInt(dst, sequence, 10)
 	dst = append(dst, ackEnd...)
-	fillHeader(dst[start:], Message{Type: TypeAcknowledge, Flags: FlagsControl})
+	fillHeader(dst[start:], Message{Type: TypeAcknowledge, Flags: flags})
 	return dst
 }
 

@@ -31,7 +31,7 @@ func TestPayloadsReadLikeTheStockPeersWriteThem(t *testing.T) {
 		{TaskAcknowledge{1, "m", "s", "t"}, `{"SchemaVersion":1,"MessageId":"m","TaskId":"s","Topic":"t"}`},
 		{TaskComplete{SchemaVersion: 1, TaskId: "s", Topic: "agent_task_complete", FinalTaskStatus: StatusSuccess, InstanceId: "mi-0123456789abcdef0", RetryNumber: 1},
 			`{"SchemaVersion":1,"TaskId":"s","Topic":"agent_task_complete","FinalTaskStatus":"Success","IsRoutingFailure":false,"AwsAccountId":"","InstanceId":"mi-0123456789abcdef0","Output":"","S3Bucket":"","S3UrlSuffix":"","CwlGroup":"","CwlStream":"","RetryNumber":1}`},
-		{HandshakeRequest{"3.3.1142.0", []RequestedClientAction{
+		{HandshakeRequest{AgentVersion: "3.3.1142.0", RequestedClientActions: []RequestedClientAction{
 			{ActionSessionType, json.RawMessage(`{"SessionType":"Port","Properties":{"portNumber":"5432"}}`)},
 			{ActionKMSEncryption, json.RawMessage(`{"KMSKeyId":"k","Challenge":"WJgCWr70pyAqp56sQh10ug=="}`)}}},
 			`{"AgentVersion":"3.3.1142.0","RequestedClientActions":[{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port","Properties":{"portNumber":"5432"}}},{"ActionType":"KMSEncryption","ActionParameters":{"KMSKeyId":"k","Challenge":"WJgCWr70pyAqp56sQh10ug=="}}]}`},
