@@ -138,7 +138,9 @@ func dictionary() map[string]entry {
 		"PutRetentionPolicy": `{"logGroupName":"it","retentionInDays":1}`, "DeleteRetentionPolicy": `{"logGroupName":"it"}`,
 		"CreateLogStream":    `{"logGroupName":"it","logStreamName":"s"}`,
 		"DescribeLogStreams": `{"logGroupName":"it"}`, "FilterLogEvents": `{"logGroupName":"it"}`,
-		"TagLogGroup": `{"logGroupName":"it","tags":{"k":"v"}}`, "UntagLogGroup": `{"logGroupName":"it","tags":["k"]}`, "ListTagsLogGroup": `{"logGroupName":"it"}`,
+		// Both together are refused after the permission was asked, so that nothing streams.
+		"StartLiveTail": `{"logGroupIdentifiers":["it"],"logStreamNames":["s"],"logStreamNamePrefixes":["s"]}`,
+		"TagLogGroup":   `{"logGroupName":"it","tags":{"k":"v"}}`, "UntagLogGroup": `{"logGroupName":"it","tags":["k"]}`, "ListTagsLogGroup": `{"logGroupName":"it"}`,
 		"TagResource":         `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it","tags":{"k":"v"}}`,
 		"UntagResource":       `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it","tagKeys":["k"]}`,
 		"ListTagsForResource": `{"resourceArn":"arn:aws:logs:REGION:ACCOUNT:log-group:it"}`,

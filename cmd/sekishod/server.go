@@ -366,6 +366,7 @@ func (s *server) stop() error {
 	// channels, which have left HTTP. They close meanwhile, so that their peers look
 	// for the next server at once.
 	s.control.Close()
+	s.logs.Close()
 	shutdown := make(chan error, 1)
 	go func() { shutdown <- s.http.Shutdown(ctx) }()
 	err := s.gateway.Close(ctx)

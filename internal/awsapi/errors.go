@@ -16,8 +16,9 @@ type answer struct {
 	status      int
 	contentType string
 	body        []byte
-	code        string // of an error
-	message     string // of an error
+	code        string      // of an error
+	message     string      // of an error
+	events      EventSource // instead of a body; nil for none
 }
 
 const (
@@ -119,9 +120,9 @@ func internalError(svc *Service, requestID string) apiError {
 func encodeError(svc *Service, requestID string, e apiError) answer {
 	switch svc.Protocol {
 	case EC2:
-		return answer{e.status, contentXML, encodeEC2Error(requestID, e.code, e.message), e.code, e.message}
+		return answer{status: e.status, contentType: contentXML, body: encodeEC2Error(requestID, e.code, e.message), code: e.code, message: e.message}
 	case Query:
-		return answer{e.status, contentXML, encodeXMLError(svc.Namespace, requestID, e.code, e.message, e.status), e.code, e.message}
+		return answer{status: e.status, contentType: contentXML, body: encodeXMLError(svc.Namespace, requestID, e.code, e.message, e.status), code: e.code, message: e.message}
 	}
 	// Marshal cannot fail on strings.
 	body, _ := json.Marshal(struct {
@@ -129,5 +130,5 @@ func encodeError(svc *Service, requestID string, e apiError) answer {
 		Message string `json:"message,omitempty"`
 		Capital string `json:"Message,omitempty"`
 	}{e.code, e.message, e.message})
-	return answer{e.status, contentJSON, body, e.code, e.message}
+	return answer{status: e.status, contentType: contentJSON, body: body, code: e.code, message: e.message}
 }

@@ -35,6 +35,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.contentType != "" {
 		header.Set("Content-Type", a.contentType)
 	}
+	if a.events != nil {
+		serveEvents(c.ctx, w, a.events)
+		return
+	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the client may be gone; there is nobody else to tell
@@ -106,6 +110,11 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) answer {
 		return c.failed(err)
 	}
 	a := answer{status: http.StatusOK, contentType: contentJSON}
+	if events, ok := out.Addr().Interface().(EventSource); ok {
+		c.output = out.Addr().Interface()
+		a.events = events
+		return a
+	}
 	if c.service.isQuery() {
 		a.contentType = contentXML
 		a.body, err = encodeXML(c.service, in.op.Name, c.info.RequestID, in.op.out, out)

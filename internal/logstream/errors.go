@@ -11,6 +11,7 @@ import (
 const (
 	codeExists      = "ResourceAlreadyExistsException"
 	codeInvalid     = "InvalidParameterException"
+	codeLimit       = "LimitExceededException"
 	codeNotFound    = "ResourceNotFoundException"
 	codeTooManyTags = "TooManyTagsException"
 )

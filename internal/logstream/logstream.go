@@ -9,8 +9,9 @@
 // cannot be read while that key is disabled.
 //
 // sekishod serves [Server.Operations] through awsapi and calls [Server.Sweep] now and
-// then. Insights queries, metric filters, subscriptions and live tail streams are not
-// there: `aws logs tail --follow` polls and needs none of them.
+// then; [Server.Close] ends the live tails before it stops. Insights queries, metric
+// filters and subscriptions are not there: `aws logs tail --follow` polls and needs none
+// of them.
 package logstream
 
 import (
@@ -55,8 +56,12 @@ type Server struct {
 	tokenKey []byte
 	keys     keyring
 
+	stopping chan struct{} // closed by Close
+
 	mu       sync.Mutex
-	sequence int64 // guarded by mu: the last that was given out
+	sequence int64          // guarded by mu: the last that was given out
+	tails    map[string]int // guarded by mu: live tails that run, by who started them
+	stopped  bool           // guarded by mu
 }
 
 // New makes a Server.
@@ -70,7 +75,18 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, tokenKey: cfg.Store.DeriveKey("log tokens"), keys: keyring{open: map[int64]openKey{}}}, nil
+	return &Server{cfg: cfg, tokenKey: cfg.Store.DeriveKey("log tokens"), keys: keyring{open: map[int64]openKey{}},
+		stopping: make(chan struct{}), tails: map[string]int{}}, nil
+}
+
+// Close ends the live tails.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stopping)
+	}
 }
 
 // Operations are the operations that awsapi serves.
@@ -89,6 +105,7 @@ func (s *Server) Operations() []awsapi.Operation {
 		op("PutLogEvents", s.PutLogEvents),
 		op("GetLogEvents", s.GetLogEvents),
 		op("FilterLogEvents", s.FilterLogEvents),
+		op("StartLiveTail", s.StartLiveTail),
 
 		op("TagResource", s.TagResource),
 		op("UntagResource", s.UntagResource),

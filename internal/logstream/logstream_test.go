@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"sekisho/internal/ssm"
 	"sekisho/internal/store"
+	"sekisho/internal/store/storetest"
 )
 
 func TestGroups(t *testing.T) {
@@ -180,6 +182,42 @@ func TestTimesOfEvents(t *testing.T) {
 	must(t, w.server.Sweep(t.Context()))
 	do[Empty](w, "DeleteRetentionPolicy", &GroupInput{LogGroupName: "g"})
 	equal(t, "left", texts(do[GetLogEventsOutput](w, "GetLogEvents", &GetLogEventsInput{LogGroupName: "g", LogStreamName: "s"}).Events), "new")
+}
+
+// Events are deleted when their days are over, by the clock of the service: not a moment
+// before, and no others.
+func TestRetentionDeletesEvents(t *testing.T) {
+	for _, db := range storetest.Databases() {
+		t.Run(db.Name, func(t *testing.T) {
+			w := newWorldOn(t, storetest.OpenDSN(t, db.New(t)))
+			now := time.Now()
+			for _, group := range []string{"week", "month", "ever"} {
+				w.stream(group, "s")
+				w.put(group, "s", now.Add(-48*time.Hour), "old")
+				w.put(group, "s", now, "new")
+			}
+			do[Empty](w, "PutRetentionPolicy", &PutRetentionPolicyInput{LogGroupName: "week", RetentionInDays: new(7)})
+			do[Empty](w, "PutRetentionPolicy", &PutRetentionPolicyInput{LogGroupName: "month", RetentionInDays: new(30)})
+			const day = 24 * time.Hour
+			for _, step := range []struct {
+				after             time.Duration
+				week, month, ever int // events left in the database
+			}{
+				{5*day - time.Hour, 2, 2, 2}, {5*day + time.Hour, 1, 2, 2}, {7*day + time.Hour, 0, 2, 2}, {29 * day, 0, 1, 2}, {31 * day, 0, 0, 2},
+			} {
+				w.ahead.Store(int64(step.after))
+				must(t, w.server.Sweep(t.Context()))
+				for group, want := range map[string]int{"week": step.week, "month": step.month, "ever": step.ever} {
+					g, err := w.store.LogGroup(t.Context(), group)
+					must(t, err)
+					events, err := w.store.LogEvents(t.Context(), store.LogEventFilter{GroupID: g.ID, Before: store.LastLogPosition, Limit: 10})
+					must(t, err)
+					equal(t, fmt.Sprintf("%s after %s", group, step.after), len(events), want)
+					equal(t, "stored bytes of "+group, g.StoredBytes, int64(3*want))
+				}
+			}
+		})
+	}
 }
 
 func TestPermissionComesFirst(t *testing.T) {

@@ -87,9 +87,12 @@ type LogEventFilter struct {
 	Streams []int64 // ids; none means all streams of the group, also deleted ones
 	// After and Before are exclusive bounds.
 	After, Before LogPosition
-	Descending    bool
-	Limit         int
-	MaxBytes      int // of messages; the event that reaches it is the last
+	// AfterSequence chooses what came after the event of that sequence, and IngestedBefore
+	// what came before a time, in Unix milliseconds. Zero chooses all.
+	AfterSequence, IngestedBefore int64
+	Descending                    bool
+	Limit                         int
+	MaxBytes                      int // of messages; the event that reaches it is the last
 }
 
 // LastLogPosition is above every position.
@@ -112,6 +115,12 @@ func (s *Store) LogEvents(ctx context.Context, f LogEventFilter) ([]LogEvent, er
 	}
 	w.add("(at, sequence) > (?, ?)", f.After.At, f.After.Sequence)
 	w.add("(at, sequence) < (?, ?)", f.Before.At, f.Before.Sequence)
+	if f.AfterSequence > 0 {
+		w.add("sequence > ?", f.AfterSequence)
+	}
+	if f.IngestedBefore > 0 {
+		w.add("ingested_at < ?", f.IngestedBefore)
+	}
 	order := " order by at, sequence"
 	if f.Descending {
 		order = " order by at desc, sequence desc"
