@@ -1,12 +1,16 @@
 // Command tunnel measures a tunnel beside OpenSSH's forwarding on one machine:
-// throughput up and down with 1, 8 and 64 streams, the round trip of one byte,
-// connections per second, and scp. `go run ./bench/tunnel` runs it on the programs in
-// bin/ (`make build`); docs/performance.md says what the figures mean.
+// throughput up and down with 1, 8 and 64 streams, and with one of 64 stalled, the round
+// trip of one byte, connections per second, and scp. `go run ./bench/tunnel` runs it on
+// the programs in bin/ (`make build`); docs/performance.md says what the figures mean.
 //
 // It starts everything itself, on loopback and in a directory that it removes. The
 // peers take turns within a run, and the figures are medians of the runs and their
 // ratios to ssh -L of the same program run. A peer that is not there is printed as
-// absent: STOCK_PLUGIN names a stock session-manager-plugin, STOCK_CHISEL a chisel.
+// absent: STOCK_PLUGIN names a stock session-manager-plugin, STOCK_AGENT_DIR the folder
+// of a stock amazon-ssm-agent, STOCK_CHISEL a chisel.
+//
+// With -netem the client's side is another host, in network namespaces of its own, and
+// the way between the two loses packets and takes time.
 package main
 
 import (
@@ -20,27 +24,48 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// reference is the peer that ratios are to.
-const reference = "ssh -L"
+// options are the flags.
+type options struct {
+	bin             string
+	runs            int
+	window          time.Duration
+	only, peersOnly string
+	json            bool
+	profile         string // directory; empty for none
 
-// peer is one way from a local address to the service.
-type peer struct {
-	Name    string               `json:"name"`
-	Absent  string               `json:"absent,omitempty"` // why
-	Figures map[string][]float64 `json:"figures,omitempty"`
-
-	address string
-	scp     func(context.Context) (float64, error) // nil when it has none
+	netem bool
+	rtt   time.Duration
+	loss  float64 // percent
 }
 
-// measurement is one figure of a peer in one run.
-type measurement struct {
-	name, unit string
-	run        func(ctx context.Context, p *peer) (float64, error)
+func parse() (options, error) {
+	var o options
+	flag.StringVar(&o.bin, "bin", "bin", "`DIR`ectory of our programs")
+	flag.IntVar(&o.runs, "runs", 0, "`N`umber of runs; figures are their medians (5, with -netem 3)")
+	flag.DurationVar(&o.window, "window", 0, "how long each throughput is measured (400ms, with -netem 20s)")
+	flag.StringVar(&o.only, "only", "", "measure only what contains one of these `WORDS`, separated by commas, such as down-1,rtt")
+	flag.StringVar(&o.peersOnly, "peers", "", "measure only peers that contain one of these `WORDS`, separated by commas")
+	flag.BoolVar(&o.json, "json", false, "print the figures of all runs as JSON")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write CPU profiles of our programs to this `DIR`ectory; they are built for it, and -bin is not used")
+	flag.BoolVar(&o.netem, "netem", false, "put the clients on another host, with -rtt and -loss between; needs root and Linux")
+	flag.DurationVar(&o.rtt, "rtt", 100*time.Millisecond, "round-trip time with -netem")
+	flag.Float64Var(&o.loss, "loss", 1, "`PERCENT` of packets that are lost with -netem, each way")
+	flag.Parse()
+	if o.runs == 0 {
+		o.runs = map[bool]int{false: 5, true: 3}[o.netem]
+	}
+	if o.window == 0 {
+		o.window = map[bool]time.Duration{false: 400 * time.Millisecond, true: 20 * time.Second}[o.netem]
+	}
+	if o.runs < 1 || o.window < 0 || flag.NArg() > 0 || o.loss < 0 || o.loss >= 100 {
+		return o, fmt.Errorf("-runs and -window must be positive, -loss below 100, and there are no arguments")
+	}
+	return o, nil
 }
 
 func main() {
@@ -53,127 +78,98 @@ func main() {
 }
 
 func run(ctx context.Context, stdout, stderr io.Writer) error {
-	bin := flag.String("bin", "bin", "`DIR`ectory of our programs")
-	runs := flag.Int("runs", 5, "`N`umber of runs; figures are their medians")
-	window := flag.Duration("window", 400*time.Millisecond, "how long each throughput is measured")
-	only := flag.String("only", "", "measure only what contains one of these `WORDS`, separated by commas, such as down-1,rtt")
-	peersOnly := flag.String("peers", "", "measure only peers that contain one of these `WORDS`, separated by commas")
-	asJSON := flag.Bool("json", false, "print the figures of all runs as JSON")
-	flag.Parse()
-	if *runs < 1 || flag.NArg() > 0 {
-		return fmt.Errorf("-runs must be at least 1, and there are no arguments")
+	o, err := parse()
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "sekisho-bench-tunnel-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s, err := serve()
-	if err != nil {
-		return err
+	b := &bed{dir: dir, near: &host{address: loopback}, service: &service{}}
+	b.far = b.near
+	if o.netem {
+		var cut func()
+		if b.near, b.far, cut, err = apart(o.rtt, o.loss); err != nil {
+			return fmt.Errorf("make two hosts: %w", err)
+		}
+		defer cut()
 	}
-	defer s.close()
-	b := &bed{dir: dir, service: s}
-	defer b.stop()
-	peers, err := b.peers(ctx, *bin, func(name string) bool { return chosen(*peersOnly, name) })
-	if err != nil {
-		return err
-	}
-	var list []measurement
-	for _, m := range measurements(s, *window) {
-		if chosen(*only, m.name) {
-			list = append(list, m)
+	if o.profile != "" {
+		if o.bin, err = instrumented(ctx, o.profile, path(dir, "bin")); err != nil {
+			return err
 		}
 	}
-	for n := range *runs {
-		fmt.Fprintf(stderr, "run %d of %d\n", n+1, *runs)
+	defer b.service.close()
+	defer b.stop()
+	peers, err := b.peers(ctx, o.bin, o.netem, func(name string) bool { return chosen(o.peersOnly, name) })
+	if err != nil {
+		return err
+	}
+	list := measurements(b.service, o)
+	list = slices.DeleteFunc(list, func(m measurement) bool { return !chosen(o.only, m.name) })
+	measure(ctx, b, o, list, peers, stderr)
+	if ctx.Err() != nil {
+		fmt.Fprintln(stderr, "note: interrupted; these are the figures until then")
+	}
+	if o.json {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(peers)
+	} else {
+		write(stdout, list, peers)
+	}
+	if o.profile != "" && err == nil {
+		err = b.profiles(o.profile, o.bin, stderr)
+	}
+	return err
+}
+
+// measure fills in the peers' figures, until the end or until ctx ends.
+func measure(ctx context.Context, b *bed, o options, list []measurement, peers []*peer, stderr io.Writer) {
+	for n := range o.runs {
+		fmt.Fprintf(stderr, "run %d of %d\n", n+1, o.runs)
 		for _, m := range list {
+			var together sync.WaitGroup
 			for i := range peers {
 				p := peers[(i+n)%len(peers)]
-				if p.Absent != "" || m.name == "scp" && p.scp == nil || m.name != "scp" && p.address == "" {
+				if p.Absent != "" || !m.of(p) {
 					continue
 				}
-				v, err := m.run(ctx, p)
-				if err == nil {
-					err = s.idle(ctx)
+				one := func() {
+					values, err := m.run(ctx, p)
+					switch {
+					case ctx.Err() != nil:
+					case err != nil:
+						fmt.Fprintf(stderr, "note: %s of %s: %v\n", m.name, p.Name, err)
+					default:
+						for i, v := range values {
+							p.Figures[m.figures[i].name] = append(p.Figures[m.figures[i].name], v)
+						}
+					}
 				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if err != nil {
-					fmt.Fprintf(stderr, "note: %s of %s: %v\n", m.name, p.Name, err)
+				if o.netem { // the way is wide: they are not in each other's
+					together.Go(one)
 					continue
 				}
-				p.Figures[m.name] = append(p.Figures[m.name], v)
+				before := b.service.open.Load()
+				one()
+				if err := b.service.idle(ctx, before); err != nil && ctx.Err() == nil {
+					fmt.Fprintf(stderr, "note: after %s of %s: %v\n", m.name, p.Name, err)
+				}
+			}
+			together.Wait()
+			if ctx.Err() != nil {
+				return
 			}
 		}
 	}
-	if *asJSON {
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(peers)
-	}
-	write(stdout, list, peers)
-	return nil
 }
 
 // chosen reports whether a name contains one of the words, or there are none.
 func chosen(words, name string) bool {
 	return words == "" || slices.ContainsFunc(strings.Split(words, ","), func(w string) bool { return strings.Contains(name, w) })
-}
-
-func measurements(s *service, window time.Duration) []measurement {
-	var list []measurement
-	for _, streams := range []int{1, 8, 64} {
-		for _, way := range []byte{down, up} {
-			name := map[byte]string{down: "down", up: "up"}[way]
-			list = append(list, measurement{fmt.Sprintf("%s-%d", name, streams), "MB/s", func(ctx context.Context, p *peer) (float64, error) {
-				return s.throughput(ctx, p.address, way, streams, window)
-			}})
-		}
-	}
-	for _, percent := range []int{50, 99} {
-		list = append(list, measurement{fmt.Sprintf("rtt-p%d", percent), "µs", func(ctx context.Context, p *peer) (float64, error) {
-			return roundTrip(p.address, 1000, percent)
-		}})
-	}
-	return append(list,
-		measurement{"connections", "/s", func(ctx context.Context, p *peer) (float64, error) { return connections(p.address, window) }},
-		measurement{"scp", "MB/s", func(ctx context.Context, p *peer) (float64, error) { return p.scp(ctx) }})
-}
-
-// write prints one table for each measurement.
-func write(w io.Writer, list []measurement, peers []*peer) {
-	for _, m := range list {
-		base := 0.0
-		for _, p := range peers {
-			if p.Name == reference || m.name == "scp" && p.Name == "plain scp" {
-				base = median(p.Figures[m.name])
-			}
-		}
-		fmt.Fprintf(w, "\n%-38s %12s %8s %6s\n", m.name, m.unit, "ratio", "runs")
-		for _, p := range peers {
-			values := p.Figures[m.name]
-			switch {
-			case p.Absent != "":
-				fmt.Fprintf(w, "  %-36s %12s (%s)\n", p.Name, "absent", p.Absent)
-			case len(values) > 0:
-				ratio := "-"
-				if base > 0 {
-					ratio = fmt.Sprintf("%.2f", median(values)/base)
-				}
-				fmt.Fprintf(w, "  %-36s %12.1f %8s %6d\n", p.Name, median(values), ratio, len(values))
-			}
-		}
-	}
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	v := slices.Sorted(slices.Values(values))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
 func path(dir string, names ...string) string {

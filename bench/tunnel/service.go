@@ -14,7 +14,10 @@ import (
 // patience is how long anything may take that is not measured.
 const patience = 20 * time.Second
 
-// The first byte of a connection says what it is for.
+// idlePatience is how long a peer may take to close connections at the service.
+const idlePatience = 5 * time.Second
+
+// The first byte of a connection says what it is for, the second what it counts for.
 const (
 	down = 'd' // bytes without an end from the service
 	up   = 'u' // bytes without an end to it
@@ -23,17 +26,22 @@ const (
 
 // service is what the tunnels lead to.
 type service struct {
-	l     net.Listener
-	taken atomic.Int64 // bytes that arrived at their receiver, either way
-	open  atomic.Int64 // connections
+	listeners []net.Listener
+	open      atomic.Int64 // connections
+
+	// taken are the bytes that arrived at their receiver, either way. Each measurement
+	// has a counter, so that what is left of an earlier one does not count.
+	taken [256]atomic.Int64
+	last  atomic.Uint32 // counter in use
 }
 
-func serve() (*service, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// listen adds an address to reach the service at.
+func (s *service) listen(h *host, address string) (string, error) {
+	l, err := h.listen(address)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	s := &service{l: l}
+	s.listeners = append(s.listeners, l)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -48,22 +56,25 @@ func serve() (*service, error) {
 			}()
 		}
 	}()
-	return s, nil
+	return l.Addr().String(), nil
 }
 
-func (s *service) close()          { s.l.Close() }
-func (s *service) address() string { return s.l.Addr().String() }
+func (s *service) close() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
 
 func (s *service) handle(c net.Conn) {
-	var way [1]byte
-	if _, err := io.ReadFull(c, way[:]); err != nil {
+	var purpose [2]byte
+	if _, err := io.ReadFull(c, purpose[:]); err != nil {
 		return
 	}
-	switch way[0] {
+	switch purpose[0] {
 	case down:
 		pour(c)
 	case up:
-		s.drain(c)
+		drain(c, &s.taken[purpose[1]])
 	case echo:
 		b := make([]byte, 4096)
 		for {
@@ -89,24 +100,24 @@ func pour(c net.Conn) {
 }
 
 // drain reads until the connection ends, and counts.
-func (s *service) drain(c net.Conn) {
+func drain(c net.Conn, taken *atomic.Int64) {
 	b := make([]byte, 256<<10)
 	for {
 		n, err := c.Read(b)
-		s.taken.Add(int64(n))
+		taken.Add(int64(n))
 		if err != nil {
 			return
 		}
 	}
 }
 
-// idle waits until no connection is left of the peer before.
-func (s *service) idle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// idle waits until there are no more connections than there were before a peer's.
+func (s *service) idle(ctx context.Context, before int64) error {
+	ctx, cancel := context.WithTimeout(ctx, idlePatience)
 	defer cancel()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for s.open.Load() > 0 {
+	for s.open.Load() > before {
 		select {
 		case <-ctx.Done():
 			return errors.New("connections stay open at the service")
@@ -116,9 +127,21 @@ func (s *service) idle(ctx context.Context) error {
 	return nil
 }
 
-// throughput is measured at the receiving end, after the streams have begun.
-func (s *service) throughput(ctx context.Context, address string, way byte, streams int, window time.Duration) (float64, error) {
-	conns := make([]net.Conn, 0, streams)
+// dialer opens a connection through a peer.
+type dialer func(context.Context) (net.Conn, error)
+
+// load is what a throughput is measured with.
+type load struct {
+	way     byte
+	streams int
+	stalled int // more streams, down, that nobody reads
+	window  time.Duration
+	far     bool // a long way, where TCP takes seconds to find its speed
+}
+
+// throughput is measured at the receiving end, when the streams have their speed.
+func (s *service) throughput(ctx context.Context, dial dialer, l load) (float64, error) {
+	var conns []net.Conn
 	var all sync.WaitGroup
 	defer func() {
 		for _, c := range conns {
@@ -126,80 +149,121 @@ func (s *service) throughput(ctx context.Context, address string, way byte, stre
 		}
 		all.Wait()
 	}()
-	for range streams {
-		c, err := net.DialTimeout("tcp", address, patience)
+	slot := byte(s.last.Add(1))
+	taken := &s.taken[slot]
+	taken.Store(0)
+	open := func(way byte) (net.Conn, error) {
+		c, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		conns = append(conns, c)
+		_, err = c.Write([]byte{way, slot})
+		return c, err
+	}
+	for range l.stalled {
+		if _, err := open(down); err != nil {
+			return 0, err
+		}
+	}
+	for range l.streams {
+		c, err := open(l.way)
 		if err != nil {
 			return 0, err
 		}
-		conns = append(conns, c)
-		if _, err := c.Write([]byte{way}); err != nil {
-			return 0, err
-		}
 		all.Go(func() {
-			if way == down {
-				s.drain(c)
+			if l.way == down {
+				drain(c, taken)
 			} else {
 				pour(c)
 			}
 		})
 	}
-	timer := time.NewTimer(window / 4)
-	defer timer.Stop()
-	wait := func() error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return nil
-		}
-	}
-	if err := wait(); err != nil {
+	if err := ramp(ctx, taken, l.far); err != nil {
 		return 0, err
 	}
-	before, began := s.taken.Load(), time.Now()
-	timer.Reset(window)
-	if err := wait(); err != nil {
+	before, began := taken.Load(), time.Now()
+	if err := pause(ctx, l.window); err != nil {
 		return 0, err
 	}
-	n, took := s.taken.Load()-before, time.Since(began)
+	n, took := taken.Load()-before, time.Since(began)
 	if n == 0 {
 		return 0, errors.New("nothing came")
 	}
 	return float64(n) / 1e6 / took.Seconds(), nil
 }
 
-// roundTrip is a percentile of n round trips of one byte, in microseconds.
-func roundTrip(address string, n, percent int) (float64, error) {
-	c, err := net.DialTimeout("tcp", address, patience)
+// ramp waits until the bytes come no faster than before: buffers on the way are full,
+// and windows have grown.
+func ramp(ctx context.Context, taken *atomic.Int64, far bool) error {
+	if far {
+		return pause(ctx, 5*time.Second)
+	}
+	const slice, most = 100 * time.Millisecond, 20
+	var best int64
+	for n, flat := 0, 0; n < most && flat < 2; n++ {
+		before := taken.Load()
+		if err := pause(ctx, slice); err != nil {
+			return err
+		}
+		switch got := taken.Load() - before; {
+		case got > best+best/20:
+			best, flat = got, 0
+		case best > 0:
+			flat++
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// roundTrips are percentiles of n round trips of one byte, in microseconds.
+func roundTrips(ctx context.Context, dial dialer, n int, percents ...int) ([]float64, error) {
+	c, err := dial(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	c.SetDeadline(time.Now().Add(patience))
 	var b [1]byte
-	if _, err := c.Write([]byte{echo}); err != nil {
-		return 0, err
+	if _, err := c.Write([]byte{echo, 0}); err != nil {
+		return nil, err
 	}
 	values := make([]float64, 0, n)
 	for i := range n + n/10 {
 		began := time.Now()
 		if _, err := c.Write(b[:]); err != nil {
-			return 0, err
+			return nil, err
 		}
 		if _, err := io.ReadFull(c, b[:]); err != nil {
-			return 0, err
+			return nil, err
 		}
 		if i >= n/10 { // the first ones warm up
 			values = append(values, float64(time.Since(began).Nanoseconds())/1e3)
 		}
 	}
 	slices.Sort(values)
-	return values[min(len(values)*percent/100, len(values)-1)], nil
+	var found []float64
+	for _, percent := range percents {
+		found = append(found, values[min(len(values)*percent/100, len(values)-1)])
+	}
+	return found, nil
 }
 
 // connections is how many a second are opened, used for one byte and closed, by eight
 // at a time.
-func connections(address string, window time.Duration) (float64, error) {
+func connections(ctx context.Context, dial dialer, window time.Duration) (float64, error) {
 	var done atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
@@ -207,7 +271,7 @@ func connections(address string, window time.Duration) (float64, error) {
 	for range 8 {
 		all.Go(func() {
 			for time.Since(began) < window {
-				if err := oneByte(address); err != nil {
+				if err := oneByte(ctx, dial); err != nil {
 					errs <- err
 					return
 				}
@@ -224,14 +288,14 @@ func connections(address string, window time.Duration) (float64, error) {
 	}
 }
 
-func oneByte(address string) error {
-	c, err := net.DialTimeout("tcp", address, patience)
+func oneByte(ctx context.Context, dial dialer) error {
+	c, err := dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
-	if _, err := c.Write([]byte{echo, 'x'}); err != nil {
+	if _, err := c.Write([]byte{echo, 0, 'x'}); err != nil {
 		return err
 	}
 	_, err = io.ReadFull(c, make([]byte, 1))
