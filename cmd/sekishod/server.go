@@ -17,6 +17,7 @@ import (
 
 	"sekisho/internal/auth"
 	"sekisho/internal/awsapi"
+	"sekisho/internal/batch"
 	"sekisho/internal/console"
 	"sekisho/internal/control"
 	"sekisho/internal/fabric"
@@ -144,7 +145,7 @@ func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *serve
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	s.served = make(chan error, 1)
-	secure := tls.NewListener(s.listener, &tls.Config{
+	secure := tls.NewListener(batch.Listener{Listener: s.listener}, &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"h2", "http/1.1"},

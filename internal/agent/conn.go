@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"sekisho/internal/batch"
 	"sekisho/internal/message"
 )
 
@@ -36,8 +37,9 @@ var errSilent = errors.New("the server does not answer any more")
 
 // conn is one websocket to the gateway; it is a datachannel.FrameConn.
 type conn struct {
-	ws   *websocket.Conn
-	pace pace
+	ws    *websocket.Conn
+	batch *batch.Conn // below ws, or nil
+	pace  pace
 
 	born     time.Time
 	heardAt  atomic.Int64 // nanoseconds since born: the last sign of life
@@ -92,7 +94,9 @@ func (c *conn) ReadFrame(ctx context.Context) ([]byte, error) {
 func (c *conn) WriteFrame(ctx context.Context, frame []byte) error {
 	c.stuckFor.Store(c.age())
 	defer c.stuckFor.Store(0)
-	return c.ws.Write(ctx, websocket.MessageBinary, frame)
+	return c.batch.Join(ctx, func() error {
+		return c.ws.Write(ctx, websocket.MessageBinary, frame)
+	}, c.ws.CloseNow)
 }
 
 func (c *conn) writeText(ctx context.Context, text []byte) error {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"sekisho/internal/awsapi"
+	"sekisho/internal/batch"
 	"sekisho/internal/message"
 	"sekisho/internal/sigv4"
 	"sekisho/internal/ssm"
@@ -60,8 +62,14 @@ func newServer(reg *Registration) (*server, error) {
 		}
 	}
 	s.transport = &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return batch.New(c), nil
+		},
 		TLSClientConfig:       trust,
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: callTimeout,
@@ -273,6 +281,9 @@ func refusal(status int, text []byte) error {
 func (s *server) dial(ctx context.Context, c Credentials, ch channel, p pace) (*conn, error) {
 	address := s.endpoint + ch.path + "?" + ch.query
 	cn := newConn(p)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { cn.batch = batch.Of(i.Conn) },
+	})
 	err := s.retrySkewed(func() error {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"sekisho/internal/batch"
 	"sekisho/internal/message"
 )
 
@@ -57,7 +59,10 @@ func (d Dialer) Dial(ctx context.Context, streamURL string, open []byte) (Conn, 
 		return nil, fmt.Errorf("open data channel: %q is not a websocket URL", streamURL)
 	}
 	c := &wsConn{heard: time.Now(), alive: make(chan struct{})}
-	ws, answer, err := websocket.Dial(ctx, streamURL, &websocket.DialOptions{
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { c.batch = batch.Of(i.Conn) },
+	})
+	ws, answer, err := websocket.Dial(traced, streamURL, &websocket.DialOptions{
 		HTTPClient: d.HTTP,
 		// Compression is off by default: the stock gateway refuses extensions.
 		OnPongReceived: func(context.Context, []byte) { c.hear(true) },
@@ -86,6 +91,7 @@ func (d Dialer) Dial(ctx context.Context, streamURL string, open []byte) (Conn, 
 // end with Close.
 type wsConn struct {
 	ws      *websocket.Conn
+	batch   *batch.Conn // below ws, or nil
 	end     context.CancelFunc
 	keepers sync.WaitGroup
 	alive   chan struct{} // closed when first heard
@@ -163,7 +169,10 @@ func (c *wsConn) explain(err error) error {
 }
 
 func (c *wsConn) WriteFrame(ctx context.Context, frame []byte) error {
-	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
+	err := c.batch.Join(ctx, func() error {
+		return c.ws.Write(ctx, websocket.MessageBinary, frame)
+	}, c.ws.CloseNow)
+	if err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
 	return nil

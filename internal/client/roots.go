@@ -1,12 +1,14 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"sekisho/internal/batch"
 	"time"
 )
 
@@ -36,8 +38,14 @@ func HTTPClient(bundle string) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			Proxy: http.ProxyFromEnvironment,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				return batch.New(c), nil
+			},
 			TLSClientConfig:     config, // without HTTP/2: a websocket needs HTTP/1.1
 			TLSHandshakeTimeout: dialTimeout,
 			IdleConnTimeout:     time.Minute,

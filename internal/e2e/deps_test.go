@@ -14,7 +14,7 @@ type rule struct{ from, to, why string }
 
 var (
 	level0 = []string{"ssm", "message", "sigv4", "policy", "document"}
-	level1 = []string{"yamldoc", "awsapi", "datachannel", "tunnel", "store", "fabric", "pty", "runas", "osservice", "platform", "release"}
+	level1 = []string{"yamldoc", "awsapi", "datachannel", "tunnel", "store", "fabric", "pty", "runas", "osservice", "platform", "release", "batch"}
 	server = []string{"auth", "control", "iam", "sts", "trail", "gateway", "recorder", "logstream", "s3", "kms", "console"}
 	// services are the parts of the server that answer calls, each for itself.
 	services = []string{"control", "iam", "sts", "trail", "gateway", "recorder", "logstream", "s3", "kms"}

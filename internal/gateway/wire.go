@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"sekisho/internal/batch"
 	"sekisho/internal/message"
 )
 
@@ -28,6 +29,7 @@ const (
 // wire is one websocket connection.
 type wire struct {
 	ws     *websocket.Conn
+	batch  *batch.Conn // below ws, or nil
 	remote string
 }
 
@@ -69,10 +71,28 @@ func (c *earlyConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// hijacked remembers the connection that was upgraded.
+type hijacked struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+// Hijack is of [http.Hijacker].
+func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	var hijacker http.Hijacker = http.NewResponseController(h.ResponseWriter)
+	if own, ok := h.ResponseWriter.(http.Hijacker); ok {
+		hijacker = own
+	}
+	conn, rw, err := hijacker.Hijack()
+	h.conn = conn
+	return conn, rw, err
+}
+
 // accept answers the upgrade. Stock peers offer neither subprotocol nor extension and
 // want the Connection header to be the single word "Upgrade" (protocol.md §2.4).
 func accept(w http.ResponseWriter, r *http.Request) (*wire, error) {
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	h := &hijacked{ResponseWriter: w}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		CompressionMode: websocket.CompressionDisabled,
 		// Possession of a token opens a channel, not a browser's cookie, so a page of
 		// another origin gains nothing.
@@ -82,7 +102,7 @@ func accept(w http.ResponseWriter, r *http.Request) (*wire, error) {
 		return nil, fmt.Errorf("accept the websocket: %w", err)
 	}
 	ws.SetReadLimit(maxOpenMessage)
-	return &wire{ws: ws, remote: r.RemoteAddr}, nil
+	return &wire{ws: ws, batch: batch.Of(h.conn), remote: r.RemoteAddr}, nil
 }
 
 // opening reads the first message. Later ones may be larger.
@@ -118,7 +138,9 @@ func (w *wire) read(ctx context.Context) ([]byte, error) {
 
 // write sends one binary message. When ctx ends first the connection is closed.
 func (w *wire) write(ctx context.Context, frame []byte) error {
-	return w.ws.Write(ctx, websocket.MessageBinary, frame)
+	return w.batch.Join(ctx, func() error {
+		return w.ws.Write(ctx, websocket.MessageBinary, frame)
+	}, w.ws.CloseNow)
 }
 
 // ping asks the peer for a pong and waits for it; somebody must be reading.

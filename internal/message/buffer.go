@@ -17,6 +17,12 @@ const (
 	smallBuffer = 8 << 10
 )
 
+// kept is how many large buffers outlive a garbage collection, which empties a sync.Pool. A
+// busy tunnel uses about as many, and to allocate them again costs more than to encrypt them.
+const kept = 48
+
+var keptBuffers = make(chan []byte, kept)
+
 var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, largeBuffer); return &b }}
 	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, smallBuffer); return &b }}
@@ -26,6 +32,11 @@ var (
 // 8 KiB.
 func Buffer(large bool) []byte {
 	if large {
+		select {
+		case b := <-keptBuffers:
+			return b[:0]
+		default:
+		}
 		return (*largeBuffers.Get().(*[]byte))[:0]
 	}
 	return (*smallBuffers.Get().(*[]byte))[:0]
@@ -37,6 +48,11 @@ func Recycle(b []byte) bool {
 	pool := &smallBuffers
 	switch cap(b) {
 	case largeBuffer:
+		select {
+		case keptBuffers <- b:
+			return true
+		default:
+		}
 		pool = &largeBuffers
 	case smallBuffer:
 	default:

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"sekisho/internal/message"
 )
 
 // Carriage is a data channel between two of our own ends. Frames are buffers of it with
@@ -332,7 +334,7 @@ func (st *stream) send() {
 		}
 		// A stream that is quiet, as most are, holds a small buffer while it waits.
 		frame := s.frame(kindData, st.id, busy)
-		room := min(credit, cap(frame)-len(frame))
+		room := min(credit, cap(frame)-len(frame), message.BulkPayload-frameHeader)
 		n, err := st.conn.Read(frame[len(frame) : len(frame)+room])
 		busy = n == room || busy && n > shortRead
 		if n > 0 {

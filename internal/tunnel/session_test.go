@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sekisho/internal/message"
 )
 
 // lane is a [Carriage] to another session: a goroutine delivers frames one at a time, as
@@ -25,7 +27,7 @@ const laneHeadroom = 3
 
 func (l *lane) Buffer(large bool) []byte {
 	if large {
-		return make([]byte, 0, 64<<10)
+		return make([]byte, 0, message.BulkPayload+1000)
 	}
 	return make([]byte, 0, 1<<10)
 }
@@ -33,6 +35,9 @@ func (l *lane) Recycle([]byte)    {}
 func (l *lane) Headroom() int     { return laneHeadroom }
 func (l *lane) Post(frame []byte) { l.frames <- frame }
 func (l *lane) Send(ctx context.Context, frame []byte) error {
+	if n := len(frame) - laneHeadroom; n > message.BulkPayload {
+		l.t.Errorf("a frame has %d bytes", n)
+	}
 	select {
 	case l.frames <- frame:
 		return nil
