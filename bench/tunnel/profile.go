@@ -97,14 +97,9 @@ func (b *bed) profiles(dir, bin string, w io.Writer) error {
 	for _, p := range b.procs {
 		for _, pid := range tree(p.cmd.Process.Pid) {
 			exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-			if err != nil || filepath.Dir(exe) != bin || syscall.Kill(pid, syscall.SIGUSR2) != nil {
-				continue
+			if err == nil && filepath.Dir(exe) == bin && syscall.Kill(pid, syscall.SIGUSR2) == nil {
+				wanted = append(wanted, path(dir, fmt.Sprintf("%s-%d", filepath.Base(exe), pid)))
 			}
-			found, err := filepath.Glob(path(dir, fmt.Sprintf("*-%d", pid)))
-			if err != nil {
-				return err
-			}
-			wanted = append(wanted, found...)
 		}
 	}
 	deadline := time.Now().Add(patience)
