@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -131,8 +132,8 @@ func TestCommands(t *testing.T) {
 
 // stockCommands is what holds with a stock peer at one end: its plugin prints everything to
 // standard output, the exit code among it, and always exits with 0.
-func (p place) stockCommands(t *testing.T, c cli) {
-	r := p.command(t, c, p.apart(c), `sh -c 'echo to-''out; echo to-''err >&2; exit 7'`)
+func (p place) stockCommands(t *testing.T, c cli, document string) {
+	r := p.command(t, c, document, `sh -c 'echo to-''out; echo to-''err >&2; exit 7'`)
 	all := append(r.stdout, r.stderr...)
 	if !bytes.Contains(all, []byte("to-out\n")) || !bytes.Contains(all, []byte("to-err\n")) {
 		t.Errorf("output %q, errors %q", r.stdout, r.stderr)
@@ -157,12 +158,49 @@ func TestStockPluginCommands(t *testing.T) {
 	plugin := stockPlugin(t)
 	c := clis(t)[0]
 	d := deploy(t, 1)
-	place{deployment: d, node: d.env["SEKISHO_NODE_ID"], plugin: plugin}.stockCommands(t, c)
+	p := place{deployment: d, node: d.env["SEKISHO_NODE_ID"], plugin: plugin}
+	p.stockCommands(t, c, p.apart(c))
 }
 
-// TestStockAgentCommands runs commands on a stock agent with our plugin.
+// TestStockAgentCommands runs commands on a stock agent with our plugin and a stock one.
 func TestStockAgentCommands(t *testing.T) {
 	c := clis(t)[0]
 	d := deploy(t, 0, "--service-domain", stockDomain)
-	place{deployment: d, node: stockAgent(t, d, c)}.stockCommands(t, c)
+	p := place{deployment: d, node: stockAgent(t, d, c)}
+	document := p.apart(c)
+	t.Run("our plugin", func(t *testing.T) {
+		place{deployment: d.in(t), node: p.node}.stockCommands(t, c, document)
+	})
+	t.Run("stock plugin", func(t *testing.T) {
+		place{deployment: d.in(t), node: p.node, plugin: stockPlugin(t)}.stockCommands(t, c, document)
+	})
+}
+
+// TestEncryptedCommand runs a command in an encrypted session, read along where the gateway
+// stands: scripts notice no difference.
+func TestEncryptedCommand(t *testing.T) {
+	c := clis(t)[0]
+	d := deploy(t, 0)
+	w, seen := tapped(t, d)
+	e := encryptedIn(t, seen, c)
+	p := place{deployment: seen, node: join(t, seen, c).node}
+	p.must(c, "ssm", "create-document", "--name", "Secret", "--document-type", "Session", "--content", fmt.Sprintf(
+		`{"schemaVersion":"1.0","sessionType":"NonInteractiveCommands","inputs":{"kmsKeyId":%q},"parameters":{"command":{"type":"String"}},
+		"properties":{"linux":{"commands":"{{ command }}","runAsElevated":false,"separateOutputStream":true}}}`, e.key))
+	content := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{6}).Read(content)
+	content = append(content, "never-in-clear"...)
+	r := p.command(t, c, "Secret", `sh -c 'cat; echo al''so-not >&2; exit 42'`, content)
+	if r.code != 42 || !bytes.Equal(r.stdout, content) || !strings.HasSuffix(string(r.stderr), "also-not\n") {
+		t.Errorf("exit code %d, %d bytes of output, errors %q", r.code, len(r.stdout), r.stderr)
+	}
+	text, messages := w.heard(t)
+	if len(messages) < 8 {
+		t.Errorf("the wiretap saw %d messages", len(messages))
+	}
+	for _, word := range []string{"never-in-clear", "also-not"} {
+		if bytes.Contains(text, []byte(word)) {
+			t.Errorf("%q is on the wire in clear", word)
+		}
+	}
 }

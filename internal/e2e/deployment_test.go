@@ -254,13 +254,15 @@ func (d *deployment) mustJSON(c cli, into any, args ...string) {
 	}
 }
 
-// proxy forwards TCP connections and cuts them on demand.
+// proxy forwards TCP connections, and cuts or freezes them on demand.
 type proxy struct {
 	listener net.Listener
 	target   string
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool // guarded by mu
+	mu     sync.Mutex
+	conns  map[net.Conn]bool // guarded by mu
+	frozen chan struct{}     // guarded by mu; closed when the connections of now are frozen
+	over   chan struct{}     // guarded by mu; closed when they are cut
 }
 
 func newProxy(t testing.TB, target string) *proxy {
@@ -269,7 +271,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: target, conns: map[net.Conn]bool{}}
+	p := &proxy{listener: l, target: target, conns: map[net.Conn]bool{}, frozen: make(chan struct{}), over: make(chan struct{})}
 	t.Cleanup(func() { l.Close(); p.cut() })
 	go func() {
 		for {
@@ -293,9 +295,13 @@ func (p *proxy) serve(in net.Conn) {
 	}
 	p.mu.Lock()
 	p.conns[in], p.conns[out] = true, true
+	frozen, over := p.frozen, p.over
 	p.mu.Unlock()
 	done := make(chan struct{}, 2)
-	pipe := func(dst, src net.Conn) { io.Copy(dst, src); done <- struct{}{} }
+	pipe := func(dst, src net.Conn) {
+		io.Copy(dst, thawed{src, frozen, over})
+		done <- struct{}{}
+	}
 	go pipe(in, out)
 	go pipe(out, in)
 	<-done
@@ -317,6 +323,34 @@ func (p *proxy) cut() {
 			tcp.SetLinger(0)
 		}
 		c.Close()
+	}
+	close(p.over)
+	p.frozen, p.over = make(chan struct{}), make(chan struct{})
+}
+
+// freeze lets nothing more pass on any connection, not even its end, as a network that is
+// gone. New connections find another way.
+func (p *proxy) freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.frozen)
+	p.frozen = make(chan struct{})
+}
+
+// thawed reads until it is frozen, and then nothing more until all is over.
+type thawed struct {
+	io.Reader
+	frozen, over <-chan struct{}
+}
+
+func (r thawed) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	select {
+	case <-r.frozen:
+		<-r.over
+		return 0, io.EOF
+	default:
+		return n, err
 	}
 }
 
