@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"sekisho/internal/blob"
 )
 
 // config is sekishod.yaml. Each field's doc tag is its manual: `sekishod config
@@ -38,7 +40,10 @@ type config struct {
 
 	Sessions   sessionConfig   `yaml:"sessions" doc:"What sessions are held to."`
 	Recordings recordingConfig `yaml:"recordings" doc:"Recordings of sessions, made by this server where the node cannot touch them: signed files in the directory recordings of data_dir."`
+	Sinks      sinkConfig      `yaml:"sinks" doc:"Services outside of this deployment that get what its buckets and log groups get, under the same names. What they have not taken yet is kept here and tried again."`
 	Audit      auditConfig     `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
+
+	SignIn signInConfig `yaml:"sign_in" doc:"How people sign in to the console beside user and password."`
 
 	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
 
@@ -75,6 +80,15 @@ const (
 type recordingConfig struct {
 	Record    string        `yaml:"record" doc:"off; output: what users see of shells, and how many bytes tunnels carry; all: also what they type, passwords among it."`
 	Retention time.Duration `yaml:"retention" doc:"How long recordings are kept after their session's end, in hours as 2160h for 90 days. 0s keeps them for ever. A recording under legal hold (sekisho:PutLegalHold) stays."`
+	Store     string        `yaml:"store" doc:"Where recordings are kept beside this disk: \"file:///DIRECTORY\", or \"s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION\" for any service that speaks S3, with the access key and authorities of sinks. Empty: nowhere."`
+	Local     time.Duration `yaml:"local" doc:"How long recordings that are in the store also stay on this disk, at least 1h. They are fetched when somebody reads them. 0s: for ever."`
+}
+
+type sinkConfig struct {
+	S3          string `yaml:"s3" doc:"Address of a service that speaks S3, as \"https://s3.eu-west-1.amazonaws.com?region=eu-west-1\". Each object that is put into a bucket here goes there too; its buckets must exist. Empty: none."`
+	Logs        string `yaml:"logs" doc:"Address of CloudWatch Logs, as \"https://logs.eu-west-1.amazonaws.com?region=eu-west-1\". Each log event goes there too; groups and streams are made as needed. Empty: none."`
+	Credentials string `yaml:"credentials" doc:"File with the access key for all of these, as ~/.aws/credentials has it; the first profile counts. It is read each time. A relative path is relative to data_dir. Empty: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment."`
+	CA          string `yaml:"ca" doc:"PEM file of authorities that their certificates may come from, beside the system's. A relative path is relative to data_dir."`
 }
 
 // The words of recordingConfig.
@@ -86,6 +100,21 @@ const (
 
 type auditConfig struct {
 	Retention time.Duration `yaml:"retention" doc:"How long events are kept; CloudTrail's event history has 90 days. 0s keeps them for ever."`
+}
+
+type signInConfig struct {
+	OIDC oidcConfig `yaml:"oidc" doc:"An OpenID Connect provider. It must be stored (aws iam create-open-id-connect-provider), and the trust policies of roles say who may have them. Its redirect URI for this server is PUBLIC_URL/console/oidc/callback."`
+}
+
+type oidcConfig struct {
+	Issuer           string   `yaml:"issuer" doc:"URL of the provider, https://HOST/..., exactly as in its tokens. Empty: no such sign-in."`
+	Name             string   `yaml:"name" doc:"What the button on the sign-in page calls it. Empty: its host name."`
+	ClientID         string   `yaml:"client_id" doc:"What the provider calls this server. It must be among the client ids of the stored provider."`
+	ClientSecretFile string   `yaml:"client_secret_file" doc:"File with the client's secret, below data_dir if relative. Empty: a client without one."`
+	Scopes           []string `yaml:"scopes" doc:"What the provider is asked for beside openid."`
+	RoleClaim        string   `yaml:"role_claim" doc:"Claim of the ID token that roles hang on: a text or a list of texts."`
+	Roles            []string `yaml:"roles" doc:"VALUE=ROLE_ARN each: who has the value in that claim gets the role; the first that fits counts, and * fits everybody. Without one, a value that is the ARN of a role counts."`
+	SessionName      string   `yaml:"session_name" doc:"Claim that names the person's session, of 2 to 64 characters. email must be verified."`
 }
 
 type logConfig struct {
@@ -103,8 +132,11 @@ func defaultConfig() config {
 		Sessions:   sessionConfig{DocumentAccessCheck: accessStrict, History: 30 * 24 * time.Hour, LockOut: lockOutManual},
 		Recordings: recordingConfig{Record: recordOff},
 		Audit:      auditConfig{Retention: 90 * 24 * time.Hour},
-		ClockSkew:  5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
-		Log:        logConfig{Level: "info", Format: "text"},
+		SignIn: signInConfig{OIDC: oidcConfig{
+			Scopes: []string{"email", "profile"}, RoleClaim: "groups", SessionName: "email",
+		}},
+		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
+		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -156,6 +188,7 @@ func parseConfig(text []byte) (config, error) {
 	} else if err != nil {
 		return config{}, configError(err)
 	}
+	cfg.SignIn.OIDC.tidy()
 	if err := cfg.check(); err != nil {
 		return config{}, fmt.Errorf(" %w", err)
 	}
@@ -241,11 +274,29 @@ func (c *config) check() error {
 	if r := c.Recordings.Retention; r != 0 && r < time.Hour {
 		return fmt.Errorf("recordings.retention: %s is below an hour; 0s keeps recordings for ever", r)
 	}
+	if l := c.Recordings.Local; l != 0 && (l < time.Hour || c.Recordings.Store == "") {
+		return fmt.Errorf("recordings.local: %s is below an hour, or there is no recordings.store; 0s keeps recordings on this disk", l)
+	}
+	if c.Recordings.Store != "" {
+		if _, err := blob.Open(c.Recordings.Store, blob.Access{}); err != nil {
+			return fmt.Errorf("recordings.store: %w", err)
+		}
+	}
+	for name, address := range map[string]string{"s3": c.Sinks.S3, "logs": c.Sinks.Logs} {
+		if address != "" {
+			if _, _, err := blob.Service(address); err != nil {
+				return fmt.Errorf("sinks.%s: %w", name, err)
+			}
+		}
+	}
 	if c.Sessions.History < time.Hour {
 		return fmt.Errorf("sessions.history: %s is below an hour", c.Sessions.History)
 	}
 	if r := c.Audit.Retention; r != 0 && r < time.Hour {
 		return fmt.Errorf("audit.retention: %s is below an hour; 0s keeps events for ever", r)
+	}
+	if err := c.SignIn.OIDC.check(); err != nil {
+		return fmt.Errorf("sign_in.oidc.%w", err)
 	}
 	if c.ClockSkew < time.Second || c.ClockSkew > 24*time.Hour {
 		return fmt.Errorf("clock_skew: %s is not between 1s and 24h", c.ClockSkew)
@@ -279,6 +330,9 @@ func (c *config) resolve(base string) {
 	c.DataDir = below(base, c.DataDir)
 	c.TLS.Certificate = below(c.DataDir, c.TLS.Certificate)
 	c.TLS.Key = below(c.DataDir, c.TLS.Key)
+	c.Sinks.Credentials = below(c.DataDir, c.Sinks.Credentials)
+	c.Sinks.CA = below(c.DataDir, c.Sinks.CA)
+	c.SignIn.OIDC.ClientSecretFile = below(c.DataDir, c.SignIn.OIDC.ClientSecretFile)
 	if path, ok := strings.CutPrefix(c.Database.DSN, "sqlite:"); ok {
 		c.Database.DSN = "sqlite:" + below(c.DataDir, path)
 	}

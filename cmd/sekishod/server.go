@@ -81,9 +81,11 @@ type server struct {
 	s3     *s3.Server
 	// operations are those of all services.
 	operations []awsapi.Operation
+	sts        *sts.Server
 	control    *control.Server
 	gateway    *gateway.Gateway
 	records    *recorder.Recorder
+	stored     *recorder.Stored // nil: recordings are on this disk only
 	http       *http.Server
 	listener   net.Listener
 
@@ -130,6 +132,10 @@ func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *serve
 	if err != nil {
 		return nil, err
 	}
+	sinks, err := s.sinks()
+	if err != nil {
+		return nil, fmt.Errorf("sinks: %w", err)
+	}
 	if err := s.gateway.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("take up running sessions: %w", err)
 	}
@@ -155,6 +161,9 @@ func startServer(ctx context.Context, cfg config, logger *slog.Logger) (_ *serve
 	s.cancel = cancel
 	s.background.Go(func() { s.sweep(sweepCtx) })
 	s.background.Go(func() { s.control.RunRecordings(sweepCtx, cfg.Recordings.Retention) })
+	for _, k := range sinks {
+		s.background.Go(func() { s.runSink(sweepCtx, k) })
+	}
 	if cfg.Sessions.LockOut == lockOutAutomatic {
 		s.background.Go(func() { s.lockOut(sweepCtx) })
 	}
@@ -185,8 +194,15 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var files control.RecordingFiles = records.Archive()
+	if err := s.openStored(records); err != nil {
+		return nil, fmt.Errorf("recordings.store: %w", err)
+	}
+	if s.stored != nil {
+		files = s.stored
+	}
 	s.control, err = control.New(control.Config{
-		RecordingFiles: records.Archive(),
+		RecordingFiles: files,
 		OpenKey: func(ctx context.Context, sealed []byte, encryptionContext map[string]string) ([]byte, error) {
 			out, err := s.kms.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: sealed, EncryptionContext: encryptionContext})
 			if err != nil {
@@ -239,8 +255,12 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	provider, err := s.cfg.SignIn.OIDC.provider(s.sts.ProviderClient)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := console.New(console.Config{Region: s.arns.Region, Endpoint: s.url, Assets: console.Built(), Auth: s.auth,
-		Operations: s.operations, Observe: s.observe, Record: s.trail.Record, Logger: s.logger})
+		Operations: s.operations, Observe: s.observe, Record: s.trail.Record, OIDC: provider, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +277,7 @@ func (s *server) addServices() error {
 	if err != nil {
 		return err
 	}
-	tokens, err := sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
+	s.sts, err = sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -274,7 +294,7 @@ func (s *server) addServices() error {
 	if err != nil {
 		return err
 	}
-	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
+	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), s.sts.Operations(),
 		s.trail.Operations(), s.kms.Operations(), s.logs.Operations())
 	return nil
 }
