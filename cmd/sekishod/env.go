@@ -35,6 +35,8 @@ func (e devEnvironment) script() string {
 	export("AWS_REGION", e.Region)
 	export("AWS_CA_BUNDLE", e.CABundle)
 	export("SSL_CERT_FILE", e.CABundle)
+	// Else `aws logs start-live-tail` asks a host of its own, streaming-127.0.0.1.
+	export("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
 	b.WriteString("# What would win over these, or send the requests elsewhere.\n" +
 		"unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE\n" +
 		"unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_ENDPOINT_URL_SSM AWS_ENDPOINT_URL_STS\n" +

@@ -57,17 +57,18 @@ func source(t *testing.T, shell, script string, environment ...string) map[strin
 func TestEnvScript(t *testing.T) {
 	e, script := writeTestEnvironment(t, nil)
 	want := map[string]string{
-		"AWS_ENDPOINT_URL":       e.URL,
-		"AWS_ACCESS_KEY_ID":      e.Admin.AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY":  e.Admin.SecretAccessKey,
-		"AWS_DEFAULT_REGION":     e.Region,
-		"AWS_REGION":             e.Region,
-		"AWS_CA_BUNDLE":          e.CABundle,
-		"SSL_CERT_FILE":          e.CABundle,
-		"SEKISHO_NODE_ID":        e.NodeID,
-		"SEKISHO_CONSOLE_URL":    e.URL + "/",
-		"SEKISHO_ADMIN_PASSWORD": e.Admin.Password,
-		"PATH":                   e.BinDir + ":" + e.ShimDir + ":/usr/bin:/bin",
+		"AWS_ENDPOINT_URL":                  e.URL,
+		"AWS_ACCESS_KEY_ID":                 e.Admin.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY":             e.Admin.SecretAccessKey,
+		"AWS_DEFAULT_REGION":                e.Region,
+		"AWS_REGION":                        e.Region,
+		"AWS_CA_BUNDLE":                     e.CABundle,
+		"SSL_CERT_FILE":                     e.CABundle,
+		"AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+		"SEKISHO_NODE_ID":                   e.NodeID,
+		"SEKISHO_CONSOLE_URL":               e.URL + "/",
+		"SEKISHO_ADMIN_PASSWORD":            e.Admin.Password,
+		"PATH":                              e.BinDir + ":" + e.ShimDir + ":/usr/bin:/bin",
 	}
 	for _, shell := range []string{"sh", "bash", "dash", "zsh"} {
 		t.Run(shell, func(t *testing.T) {

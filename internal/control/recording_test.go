@@ -60,6 +60,24 @@ func TestRecordings(t *testing.T) {
 	wantCode(t, err, codeRecordingNotFound)
 }
 
+// A session names its recording, beside the addresses of its logs.
+func TestSessionNamesItsRecording(t *testing.T) {
+	w, rec, session := recorded(t)
+	rec.Close(true)
+	other := w.session("alice", session.NodeID).SessionID
+	out, err := w.server.DescribeSessions(w.as("alice"), &ssm.DescribeSessionsInput{State: "Active"})
+	must(t, err)
+	for _, x := range out.Sessions {
+		want := map[string]string{session.ID: "Recording: " + w.server.cfg.PublicURL + "/#/recordings/" + session.ID, other: ""}[x.SessionID]
+		if x.Details != want {
+			t.Errorf("%s: %q, want %q", x.SessionID, x.Details, want)
+		}
+	}
+	if len(out.Sessions) != 2 {
+		t.Errorf("%d sessions", len(out.Sessions))
+	}
+}
+
 func TestSearchOwnTranscripts(t *testing.T) {
 	w, rec, session := recorded(t)
 	rec.Stream(true, 0, message.PayloadOutput, []byte("\x1b[1m障害対応\x1b[m を始めます\r\n"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sekisho/internal/ssm"
@@ -34,9 +35,22 @@ func (s *Server) DescribeSessions(ctx context.Context, in *ssm.DescribeSessionsI
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(list))
+	for i, x := range list {
+		ids[i] = x.ID
+	}
+	recorded, err := s.cfg.Store.RecordedSessions(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	out := &ssm.DescribeSessionsOutput{Sessions: make([]ssm.Session, 0, len(list))}
 	for _, x := range list {
-		out.Sessions = append(out.Sessions, s.describeSession(x))
+		shown := s.describeSession(x)
+		if recorded[x.ID] {
+			// The logs have members of their own; this is the one that is left.
+			shown.Details = strings.TrimSpace(shown.Details + " Recording: " + s.cfg.PublicURL + "/#/recordings/" + x.ID)
+		}
+		out.Sessions = append(out.Sessions, shown)
 	}
 	out.NextToken, err = s.pageToken(operation, parameters, next)
 	return out, err

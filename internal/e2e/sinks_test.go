@@ -58,7 +58,7 @@ func TestSinks(t *testing.T) {
 	l.document("Logged")
 	id := l.talk(t, "Logged", "on-both")
 
-	// Both are linked from the session, while the sink is away.
+	// Logs and recording are linked from the session, while the sink is away.
 	s := (place{deployment: d}).describe(t, c, "History", id)
 	urls, _ := s["OutputUrl"].(map[string]any)
 	if at, _ := urls["S3OutputUrl"].(string); !strings.Contains(at, id+".log") {
@@ -66,6 +66,9 @@ func TestSinks(t *testing.T) {
 	}
 	if at, _ := urls["CloudWatchOutputUrl"].(string); !strings.Contains(at, id) {
 		t.Errorf("OutputUrl %v", urls)
+	}
+	if details, _ := s["Details"].(string); !strings.Contains(details, "Recording: https://") || !strings.Contains(details, "/recordings/"+id) {
+		t.Errorf("Details %q", details)
 	}
 	eventually(t, "the server says that the sinks are away", func() bool {
 		said := d.log.String()

@@ -61,3 +61,23 @@ func (s *Store) RecordingIsStored(ctx context.Context, id string) (bool, error) 
 	}
 	return n > 0, nil
 }
+
+// RecordedSessions says which of some sessions have a recording.
+func (s *Store) RecordedSessions(ctx context.Context, ids []string) (map[string]bool, error) {
+	found := map[string]bool{}
+	if len(ids) == 0 {
+		return found, nil
+	}
+	var w where
+	w.in("session_id", ids)
+	err := s.reader().rows(ctx, `select session_id from recordings`+w.String(), w.args, func(scan func(...any) error) error {
+		var id string
+		err := scan(&id)
+		found[id] = true
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recordings of sessions: %w", err)
+	}
+	return found, nil
+}
