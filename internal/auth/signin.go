@@ -47,6 +47,9 @@ type ConsoleSession struct {
 	User      Principal // who signed in
 	CreatedAt time.Time
 	RoleEnds  time.Time // of a role; else zero
+	// Federated says that the session is a role's from its start: an OpenID Connect
+	// provider vouched for the person. User is then that session of the role.
+	Federated bool
 }
 
 var errSignIn = &ssm.Error{Code: CodeSignInFailed, Status: http.StatusUnauthorized,
@@ -149,8 +152,11 @@ func (a *Auth) Console(ctx context.Context, token string) (ConsoleSession, error
 	if err != nil {
 		return ConsoleSession{}, fmt.Errorf("look up a console session: %w", err)
 	}
+	if !known {
+		return a.federated(ctx, hash, gone)
+	}
 	now := a.cfg.Now()
-	if !known || now.Sub(s.SeenAt) >= ConsoleIdle || now.Sub(s.CreatedAt) >= ConsoleLife ||
+	if now.Sub(s.SeenAt) >= ConsoleIdle || now.Sub(s.CreatedAt) >= ConsoleLife ||
 		s.PasswordHash == "" || subtle.ConstantTimeCompare(TokenHash(s.PasswordHash), s.PasswordPrint) != 1 {
 		return ConsoleSession{}, gone
 	}

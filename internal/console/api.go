@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,12 +54,15 @@ type session struct {
 	// RFC 3339.
 	Role     string `json:",omitempty"`
 	RoleEnds string `json:",omitempty"`
+	// Federated says that an identity provider vouches for the person, so that the role
+	// is the one of the sign-in.
+	Federated bool `json:",omitempty"`
 }
 
 func (c *Console) session(s auth.ConsoleSession) session {
 	p := s.Principal
-	out := session{UserName: s.User.UserName, ARN: p.ARN, UserID: p.UserID, Account: p.Account,
-		Region: c.cfg.Region, Endpoint: c.cfg.Endpoint, MFA: !p.MFAAt.IsZero(), Role: p.RoleName}
+	out := session{UserName: cmp.Or(s.User.UserName, s.User.SessionName), ARN: p.ARN, UserID: p.UserID, Account: p.Account,
+		Region: c.cfg.Region, Endpoint: c.cfg.Endpoint, MFA: !p.MFAAt.IsZero(), Role: p.RoleName, Federated: s.Federated}
 	if !s.RoleEnds.IsZero() {
 		out.RoleEnds = s.RoleEnds.UTC().Format(time.RFC3339)
 	}
@@ -79,6 +83,10 @@ func (c *Console) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == "/console/sign-in" {
 		c.signIn(w, r)
+		return
+	}
+	if r.URL.Path == "/console/sign-in-methods" {
+		answer(w, http.StatusOK, c.methods())
 		return
 	}
 	token := ""
@@ -120,12 +128,17 @@ func sameOrigin(r *http.Request) error {
 // operation calls an operation of the API as the principal: the path names it, the body
 // is its input as JSON, whatever protocol its service has otherwise.
 func (c *Console) operation(w http.ResponseWriter, r *http.Request, p auth.Principal) {
+	c.call(w, r.WithContext(auth.WithPrincipal(r.Context(), p)))
+}
+
+// call calls an operation as the caller in the context of r, if there is one.
+func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 	service, name, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, apiPath), "/")
 	if !ok || service == "" || name == "" || strings.ContainsAny(name, "./") {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
-	call := r.Clone(auth.WithPrincipal(r.Context(), p))
+	call := r.Clone(r.Context())
 	call.URL.Path, call.URL.RawQuery = "/", ""
 	call.Header.Set("X-Amz-Target", service+"."+name)
 	call.Header.Set("Content-Type", "application/x-amz-json-1.1")
@@ -150,6 +163,17 @@ func authenticate(ctx context.Context, _ *http.Request, _ []byte, op awsapi.Oper
 		return ctx, ssm.Errorf(ssm.CodeAccessDenied, "The operation %s is not for the console.", op.Name)
 	}
 	return ctx, nil
+}
+
+// methods says how one can sign in beside user and password.
+func (c *Console) methods() any {
+	var out struct {
+		OIDC string `json:",omitempty"` // the name of the identity provider
+	}
+	if c.federation != nil {
+		out.OIDC = c.federation.cfg.Name
+	}
+	return out
 }
 
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {

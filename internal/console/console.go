@@ -37,6 +37,7 @@ type Config struct {
 	// Observe is told of every call of an operation, Record of every sign-in.
 	Observe func(ctx context.Context, result awsapi.Result)
 	Record  func(ctx context.Context, action string, in, out any, err error)
+	OIDC    *OIDC        // a provider to sign in by; nil means none
 	Logger  *slog.Logger // nil means none
 }
 
@@ -47,6 +48,8 @@ type Console struct {
 	style  []byte
 	assets map[string]asset // by path; nil if the console was not built
 	api    http.Handler
+	// federation signs people in by a provider; nil for none.
+	federation *federation
 }
 
 // New makes a console.
@@ -63,6 +66,9 @@ func New(cfg Config) (*Console, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Console{cfg: cfg, style: style, pages: make(map[string][]byte)}
+	if cfg.OIDC != nil {
+		c.federation = newFederation(*cfg.OIDC)
+	}
 	if cfg.Assets != nil {
 		if c.assets, err = readAssets(cfg.Assets); err != nil {
 			return nil, err
@@ -110,6 +116,10 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-cache")
 
 	if c.assets != nil && strings.HasPrefix(r.URL.Path, "/console/") {
+		if strings.HasPrefix(r.URL.Path, oidcPath) {
+			c.serveOIDC(w, r)
+			return
+		}
 		c.serveAPI(w, r)
 		return
 	}

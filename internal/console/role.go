@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func (c *Console) switchRole(w http.ResponseWriter, r *http.Request, token strin
 	keyID, action := "", "signin:ExitRole"
 	if in.RoleARN != "" {
 		action = "signin:SwitchRole"
-		name := s.User.UserName
+		name := cmp.Or(s.User.UserName, s.User.SessionName)
 		if len(name) < minRoleSession {
 			name = "user-" + name
 		}

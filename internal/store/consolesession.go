@@ -21,6 +21,10 @@ type ConsoleSession struct {
 	PasswordHash string // empty if the user has none any more
 }
 
+// consoleTables have the sessions of the console: of users, and of people whom an OpenID
+// Connect provider vouches for. A token is in one of them.
+var consoleTables = [...]string{"console_sessions", "console_federated"}
+
 // CreateConsoleSession adds a session. An unknown user is [ErrNotFound].
 func (s *Store) CreateConsoleSession(ctx context.Context, c ConsoleSession) error {
 	_, err := s.writer().exec(ctx, `
@@ -51,9 +55,11 @@ func (s *Store) ConsoleSession(ctx context.Context, tokenHash []byte) (ConsoleSe
 
 // TouchConsoleSession records that a session is used.
 func (s *Store) TouchConsoleSession(ctx context.Context, tokenHash []byte, at time.Time) error {
-	_, err := s.writer().exec(ctx, `update console_sessions set seen_at = $2 where token_hash = $1 and seen_at < $2`, tokenHash, at.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("touch a console session: %w", err)
+	for _, table := range consoleTables {
+		_, err := s.writer().exec(ctx, `update `+table+` set seen_at = $2 where token_hash = $1 and seen_at < $2`, tokenHash, at.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("touch a console session: %w", err)
+		}
 	}
 	return nil
 }
@@ -65,35 +71,50 @@ func (s *Store) SetConsoleRole(ctx context.Context, tokenHash []byte, accessKeyI
 	if accessKeyID != "" {
 		id = accessKeyID
 	}
-	if _, err := s.writer().exec(ctx, `update console_sessions set access_key_id = $2 where token_hash = $1`, tokenHash, id); err != nil {
-		return fmt.Errorf("set the role of a console session: %w", err)
+	for _, update := range []string{
+		`update console_sessions set access_key_id = $2 where token_hash = $1`,
+		`update console_federated set role_key_id = $2 where token_hash = $1`,
+	} {
+		if _, err := s.writer().exec(ctx, update, tokenHash, id); err != nil {
+			return fmt.Errorf("set the role of a console session: %w", err)
+		}
 	}
 	return nil
 }
 
 // DeleteConsoleSession ends a session; one that is none any more stays so.
 func (s *Store) DeleteConsoleSession(ctx context.Context, tokenHash []byte) error {
-	if _, err := s.writer().exec(ctx, `delete from console_sessions where token_hash = $1`, tokenHash); err != nil {
-		return fmt.Errorf("delete a console session: %w", err)
+	for _, table := range consoleTables {
+		if _, err := s.writer().exec(ctx, `delete from `+table+` where token_hash = $1`, tokenHash); err != nil {
+			return fmt.Errorf("delete a console session: %w", err)
+		}
 	}
 	return nil
 }
 
 // DeleteConsoleSessionsOf ends all sessions of a user and says how many there were.
 func (s *Store) DeleteConsoleSessionsOf(ctx context.Context, userID string) (int64, error) {
-	n, err := s.writer().exec(ctx, `delete from console_sessions where user_id = $1`, userID)
-	if err != nil {
-		return 0, fmt.Errorf("delete the console sessions of user %s: %w", userID, err)
+	var all int64
+	for _, table := range consoleTables {
+		n, err := s.writer().exec(ctx, `delete from `+table+` where user_id = $1`, userID)
+		if err != nil {
+			return all, fmt.Errorf("delete the console sessions of user %s: %w", userID, err)
+		}
+		all += n
 	}
-	return n, nil
+	return all, nil
 }
 
 // DeleteOldConsoleSessions removes the sessions that began before created or were last
 // used before seen, and says how many there were.
 func (s *Store) DeleteOldConsoleSessions(ctx context.Context, created, seen time.Time) (int64, error) {
-	n, err := s.writer().exec(ctx, `delete from console_sessions where created_at < $1 or seen_at < $2`, created.UnixMilli(), seen.UnixMilli())
-	if err != nil {
-		return 0, fmt.Errorf("delete old console sessions: %w", err)
+	var all int64
+	for _, table := range consoleTables {
+		n, err := s.writer().exec(ctx, `delete from `+table+` where created_at < $1 or seen_at < $2`, created.UnixMilli(), seen.UnixMilli())
+		if err != nil {
+			return all, fmt.Errorf("delete old console sessions: %w", err)
+		}
+		all += n
 	}
-	return n, nil
+	return all, nil
 }

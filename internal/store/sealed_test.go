@@ -24,7 +24,7 @@ var tables = []string{
 	"oidc_providers", "activations", "nodes", "temporary_credentials", "tags", "sessions", "audit_events", "audit_resources",
 	"kms_keys", "kms_key_versions", "kms_aliases", "documents", "document_versions", "document_shares",
 	"service_settings", "activation_tiers", "log_groups", "log_streams", "log_events", "buckets", "objects", "object_uploads", "object_parts", "unused_blobs",
-	"console_sessions", "recordings", "transcripts", "transcript_grams",
+	"console_sessions", "console_federated", "recordings", "transcripts", "transcript_grams",
 }
 
 // A table that is not named is neither searched for secrets nor frozen.
