@@ -43,6 +43,8 @@ type config struct {
 	Sinks      sinkConfig      `yaml:"sinks" doc:"Services outside of this deployment that get what its buckets and log groups get, under the same names. What they have not taken yet is kept here and tried again."`
 	Audit      auditConfig     `yaml:"audit" doc:"The audit trail: each call of the API, as an event."`
 
+	SignIn signInConfig `yaml:"sign_in" doc:"How people sign in to the console beside user and password."`
+
 	ClockSkew time.Duration `yaml:"clock_skew" doc:"How far the date of a signed request may be from this server's clock."`
 
 	Log logConfig `yaml:"log" doc:"The server's log goes to standard error."`
@@ -100,6 +102,21 @@ type auditConfig struct {
 	Retention time.Duration `yaml:"retention" doc:"How long events are kept; CloudTrail's event history has 90 days. 0s keeps them for ever."`
 }
 
+type signInConfig struct {
+	OIDC oidcConfig `yaml:"oidc" doc:"An OpenID Connect provider. It must be stored (aws iam create-open-id-connect-provider), and the trust policies of roles say who may have them. Its redirect URI for this server is PUBLIC_URL/console/oidc/callback."`
+}
+
+type oidcConfig struct {
+	Issuer           string   `yaml:"issuer" doc:"URL of the provider, https://HOST/..., exactly as in its tokens. Empty: no such sign-in."`
+	Name             string   `yaml:"name" doc:"What the button on the sign-in page calls it. Empty: its host name."`
+	ClientID         string   `yaml:"client_id" doc:"What the provider calls this server. It must be among the client ids of the stored provider."`
+	ClientSecretFile string   `yaml:"client_secret_file" doc:"File with the client's secret, below data_dir if relative. Empty: a client without one."`
+	Scopes           []string `yaml:"scopes" doc:"What the provider is asked for beside openid."`
+	RoleClaim        string   `yaml:"role_claim" doc:"Claim of the ID token that roles hang on: a text or a list of texts."`
+	Roles            []string `yaml:"roles" doc:"VALUE=ROLE_ARN each: who has the value in that claim gets the role; the first that fits counts, and * fits everybody. Without one, a value that is the ARN of a role counts."`
+	SessionName      string   `yaml:"session_name" doc:"Claim that names the person's session, of 2 to 64 characters. email must be verified."`
+}
+
 type logConfig struct {
 	Level  string `yaml:"level" doc:"debug, info, warn or error."`
 	Format string `yaml:"format" doc:"text or json."`
@@ -115,8 +132,11 @@ func defaultConfig() config {
 		Sessions:   sessionConfig{DocumentAccessCheck: accessStrict, History: 30 * 24 * time.Hour, LockOut: lockOutManual},
 		Recordings: recordingConfig{Record: recordOff},
 		Audit:      auditConfig{Retention: 90 * 24 * time.Hour},
-		ClockSkew:  5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
-		Log:        logConfig{Level: "info", Format: "text"},
+		SignIn: signInConfig{OIDC: oidcConfig{
+			Scopes: []string{"email", "profile"}, RoleClaim: "groups", SessionName: "email",
+		}},
+		ClockSkew: 5 * time.Minute, // as the newer front ends of AWS have it (api.md §2.2)
+		Log:       logConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -168,6 +188,7 @@ func parseConfig(text []byte) (config, error) {
 	} else if err != nil {
 		return config{}, configError(err)
 	}
+	cfg.SignIn.OIDC.tidy()
 	if err := cfg.check(); err != nil {
 		return config{}, fmt.Errorf(" %w", err)
 	}
@@ -274,6 +295,9 @@ func (c *config) check() error {
 	if r := c.Audit.Retention; r != 0 && r < time.Hour {
 		return fmt.Errorf("audit.retention: %s is below an hour; 0s keeps events for ever", r)
 	}
+	if err := c.SignIn.OIDC.check(); err != nil {
+		return fmt.Errorf("sign_in.oidc.%w", err)
+	}
 	if c.ClockSkew < time.Second || c.ClockSkew > 24*time.Hour {
 		return fmt.Errorf("clock_skew: %s is not between 1s and 24h", c.ClockSkew)
 	}
@@ -308,6 +332,7 @@ func (c *config) resolve(base string) {
 	c.TLS.Key = below(c.DataDir, c.TLS.Key)
 	c.Sinks.Credentials = below(c.DataDir, c.Sinks.Credentials)
 	c.Sinks.CA = below(c.DataDir, c.Sinks.CA)
+	c.SignIn.OIDC.ClientSecretFile = below(c.DataDir, c.SignIn.OIDC.ClientSecretFile)
 	if path, ok := strings.CutPrefix(c.Database.DSN, "sqlite:"); ok {
 		c.Database.DSN = "sqlite:" + below(c.DataDir, path)
 	}

@@ -49,7 +49,9 @@ func TestDescribedConfigIsReadBack(t *testing.T) {
 		Recordings: recordingConfig{Record: recordAll, Store: "s3://b/p?endpoint=https://h:9443&region=r", Local: 24 * time.Hour},
 		Sinks:      sinkConfig{S3: "https://h?region=r", Logs: "https://[::1]:9443?region=r", Credentials: "c: d", CA: "ca.pem"},
 		Audit:      auditConfig{Retention: 36 * time.Hour},
-		ClockSkew:  90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
+		SignIn: signInConfig{OIDC: oidcConfig{Issuer: "https://a.example/t", Name: "A \"B\"", ClientID: "c", ClientSecretFile: "s",
+			Roles: []string{"ops=arn:aws:iam::012345678901:role/Ops"}, RoleClaim: "sub", SessionName: "sub"}},
+		ClockSkew: 90*time.Minute + 10*time.Second, Log: logConfig{Level: "debug", Format: "json"},
 	}
 	for name, cfg := range map[string]config{"default": defaultConfig(), "special": special} {
 		var text bytes.Buffer
@@ -106,6 +108,9 @@ func TestBadConfigIsRefused(t *testing.T) {
 		{"sink without region", "sinks: {logs: \"https://h\"}\n", "sinks.logs: "},
 		{"lock-out", "sessions: {lock_out: never}\n", "sessions.lock_out: \"never\" is neither"},
 		{"audit retention", "audit: {retention: 1m}\n", "audit.retention: 1m0s is below an hour"},
+		{"issuer", "sign_in: {oidc: {issuer: \"http://a\"}}\n", "sign_in.oidc.issuer: "},
+		{"client", "sign_in: {oidc: {issuer: \"https://a\"}}\n", "sign_in.oidc.client_id: "},
+		{"role rule", "sign_in: {oidc: {issuer: \"https://a\", client_id: x, roles: [ops]}}\n", "sign_in.oidc.roles: \"ops\""},
 		{"level", "log:\n  level: loud\n", "log.level: "},
 		{"format", "log:\n  format: xml\n", "log.format: "},
 	} {

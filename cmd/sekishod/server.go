@@ -81,6 +81,7 @@ type server struct {
 	s3     *s3.Server
 	// operations are those of all services.
 	operations []awsapi.Operation
+	sts        *sts.Server
 	control    *control.Server
 	gateway    *gateway.Gateway
 	records    *recorder.Recorder
@@ -254,8 +255,12 @@ func (s *server) wire(certificate tls.Certificate) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	provider, err := s.cfg.SignIn.OIDC.provider(s.sts.ProviderClient)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := console.New(console.Config{Region: s.arns.Region, Endpoint: s.url, Assets: console.Built(), Auth: s.auth,
-		Operations: s.operations, Observe: s.observe, Record: s.trail.Record, Logger: s.logger})
+		Operations: s.operations, Observe: s.observe, Record: s.trail.Record, OIDC: provider, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +277,7 @@ func (s *server) addServices() error {
 	if err != nil {
 		return err
 	}
-	tokens, err := sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
+	s.sts, err = sts.New(sts.Config{Store: s.store, Auth: s.auth, ARNs: s.arns, Logger: s.logger})
 	if err != nil {
 		return err
 	}
@@ -289,7 +294,7 @@ func (s *server) addServices() error {
 	if err != nil {
 		return err
 	}
-	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), tokens.Operations(),
+	s.operations = slices.Concat(s.control.Operations(), identities.Operations(), s.sts.Operations(),
 		s.trail.Operations(), s.kms.Operations(), s.logs.Operations())
 	return nil
 }
