@@ -71,11 +71,15 @@ export interface Session {
   /** Of a role that the user has switched to: its name, and when it ends. */
   Role?: string;
   RoleEnds?: string;
+  /** An identity provider vouches for the person: the role is the one of the sign-in. */
+  Federated?: boolean;
 }
 
 export const currentSession = () => post<Session>('/console/session', {}, 'session');
 export const signIn = (UserName: string, Password: string, MFACode: string) =>
   post<Session>('/console/sign-in', { UserName, Password, MFACode }, 'signin');
+/** How one can sign in beside user and password: by an identity provider of that name. */
+export const signInMethods = () => post<{ OIDC?: string }>('/console/sign-in-methods', {}, 'signin');
 export const signOut = (Everywhere: boolean) => post<object>('/console/sign-out', { Everywhere }, 'signout');
 
 /** Acts as a role, or as the user again if none is named. */

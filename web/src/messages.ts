@@ -87,6 +87,41 @@ const pairs = {
     'Your password must be changed first. An administrator can set a new one, or change it with aws iam change-password.',
     '先にパスワードの変更が必要です。管理者に新しいパスワードを設定してもらうか、aws iam change-password で変更してください。',
   ],
+  'signin.or': ['or', 'または'],
+  'signin.oidc': ['Sign in with {name}', '{name} でサインイン'],
+  'signin.oidc.expired': [
+    'This sign-in was not begun in this browser, was used already, or took longer than ten minutes. Begin again with the button below.',
+    'このサインインは、このブラウザーで始めたものでないか、すでに使われたか、10 分を超えました。下のボタンからやり直してください。',
+  ],
+  'signin.oidc.canceled': [
+    'The identity provider did not sign you in. Begin again; if it stays so, ask the people who run the provider.',
+    'ID プロバイダーがサインインを拒否したか、中止されました。やり直しても変わらない場合は、プロバイダーの管理者に問い合わせてください。',
+  ],
+  'signin.oidc.provider': [
+    'The identity provider cannot be reached. Try again in a moment, or sign in with user name and password.',
+    'ID プロバイダーに接続できません。しばらく待ってからやり直すか、ユーザー名とパスワードでサインインしてください。',
+  ],
+  'signin.oidc.token': [
+    'What the identity provider says of you is not valid here. Begin again; if it stays so, an administrator finds the reason in the log of sekishod (client id, secret, clock).',
+    'ID プロバイダーの応答はここでは有効ではありません。やり直しても変わらない場合は、管理者が sekishod のログで理由(クライアント ID、シークレット、時計)を確認できます。',
+  ],
+  'signin.oidc.norole': [
+    'No role is meant for you here. Ask an administrator to give you one: with the provider, or with sign_in.oidc.roles in sekishod.yaml.',
+    'あなたに割り当てられたロールがありません。プロバイダー側、または sekishod.yaml の sign_in.oidc.roles でロールを割り当てるよう、管理者に依頼してください。',
+  ],
+  'signin.oidc.noname': [
+    'The identity provider does not tell a verified name by which your session could be called. An administrator can choose another claim with sign_in.oidc.session_name.',
+    'セッションの名前にできる検証済みの名前を、ID プロバイダーが伝えていません。管理者は sign_in.oidc.session_name で別のクレームを選べます。',
+  ],
+  'signin.oidc.denied': [
+    'The trust policy of your role does not allow you to take it. Ask an administrator to allow sts:AssumeRoleWithWebIdentity for you there.',
+    'ロールの信頼ポリシーが、あなたによる引き受けを許可していません。信頼ポリシーで sts:AssumeRoleWithWebIdentity を許可するよう、管理者に依頼してください。',
+  ],
+  'signin.oidc.config': [
+    'The identity provider of sekishod.yaml is not stored in this deployment. An administrator adds it with aws iam create-open-id-connect-provider.',
+    'sekishod.yaml の ID プロバイダーがこの環境に登録されていません。管理者が aws iam create-open-id-connect-provider で登録してください。',
+  ],
+  'signin.oidc.failed': ['Signing in failed on the server. Try again; an administrator finds the reason in its log.', 'サーバー側でサインインに失敗しました。やり直してください。理由は管理者がサーバーのログで確認できます。'],
   'signin.locked': ['Too many failed attempts. Wait a moment and try again.', '失敗回数が多すぎます。しばらく待ってからもう一度お試しください。'],
 
   // Session Manager

@@ -116,7 +116,7 @@ export function Shell(props: {
               iconName: 'user-profile',
               items: [
                 { id: 'switch', text: t('role.switch') },
-                ...(session.Role ? [{ id: 'back', text: t('role.back') }] : []),
+                ...(session.Role && !session.Federated ? [{ id: 'back', text: t('role.back') }] : []),
                 { id: 'out', text: t('app.signout') },
                 { id: 'everywhere', text: t('app.signout.everywhere') },
               ],
