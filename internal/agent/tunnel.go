@@ -16,7 +16,7 @@ import (
 
 const (
 	// tunnelWindow bounds what a tunnel has under way, in bytes.
-	tunnelWindow = 4 << 20
+	tunnelWindow = 8 << 20
 	// localForwarding is the type of a Port session whose client listens; of any other
 	// the client's standard input and output are the one connection.
 	localForwarding = "LocalPortForwarding"

@@ -13,7 +13,7 @@ import (
 )
 
 // bulkWindow bounds what a tunnel between two of our own ends has under way, in bytes.
-const bulkWindow = 4 << 20
+const bulkWindow = 8 << 20
 
 // connectFailed are the stock client's words.
 const connectFailed = "\nConnection to destination port failed, check SSM Agent logs.\n"
