@@ -208,7 +208,9 @@ func TestTunnelMemoryIsBounded(t *testing.T) {
 			if total == streams*32<<20 {
 				t.Error("streams that nobody reads were never full")
 			}
-			if grown := after - before; grown > 256<<20 {
+			// Two ends may keep 64 MiB of windows each, the gateway what is under way, and
+			// the race detector takes as much again. Without a bound it would be 2 GiB.
+			if grown := after - before; grown > 512<<20 {
 				t.Errorf("the programs hold %d MB more than before", grown>>20)
 			}
 		})
