@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"sekisho/internal/auth"
@@ -14,8 +15,10 @@ import (
 
 // link is one connection of one end of a session.
 type link struct {
-	wire   *wire
-	cancel context.CancelCauseFunc
+	wire    *wire
+	ctx     context.Context // of the connection
+	cancel  context.CancelCauseFunc
+	writing sync.Mutex // held by whoever writes to wire
 	// ready tells the writer, room the reader, that something changed. Capacity 1.
 	ready chan struct{}
 	room  chan struct{}
@@ -122,7 +125,7 @@ func (g *Gateway) serveDataChannel(ctx context.Context, cancel context.CancelCau
 	if isAgent {
 		end = &s.agent
 	}
-	l := &link{wire: wire, cancel: cancel, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	l := &link{wire: wire, ctx: ctx, cancel: cancel, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	if !s.attach(end, l, open.ClientVersion) {
 		return errOver
 	}
@@ -187,18 +190,54 @@ func (s *session) serve(ctx context.Context, end *side, l *link) error {
 // the client's last line.
 func (s *session) writeFrames(ctx context.Context, end *side, l *link) error {
 	for {
+		l.writing.Lock()
+		err := s.flush(end, l)
+		l.writing.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-l.ready:
+		}
+	}
+}
+
+// directly bounds what may wait for an acknowledgement while the reader of one end writes
+// to the other: it is well below what a socket takes, so that the reader is not held up.
+const directly = 32 << 10
+
+// writeDirectly writes what waits for an end, if that is little and nobody else is at it.
+// It saves a change of goroutines, which a round trip would wait for.
+func (s *session) writeDirectly(end *side) {
+	s.mu.Lock()
+	l := end.link
+	little := end.in.bytes+end.urgentBytes <= directly
+	s.mu.Unlock()
+	if l == nil {
+		return
+	}
+	if !little || !l.writing.TryLock() {
+		l.poke() // whoever writes may have looked for more already
+		return
+	}
+	defer l.writing.Unlock()
+	if err := s.flush(end, l); err != nil {
+		l.cancel(err)
+	}
+}
+
+// flush writes what waits for an end. l.writing is held.
+func (s *session) flush(end *side, l *link) error {
+	for {
 		s.mu.Lock()
 		frame, seq, last := s.nextFrame(end)
 		s.mu.Unlock()
 		if frame == nil {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-l.ready:
-			}
-			continue
+			return nil
 		}
-		err := l.wire.write(ctx, frame)
+		err := l.wire.write(l.ctx, frame)
 		s.mu.Lock()
 		if seq >= 0 {
 			end.in.wrote(seq)
@@ -273,6 +312,7 @@ func (s *session) readFrames(ctx context.Context, end *side, l *link) error {
 		switch {
 		case h.Type == stream:
 			full = s.takeStream(end, other, h, frame)
+			s.writeDirectly(other)
 		case h.Type == message.TypeAcknowledge && h.PayloadLen <= maxAcknowledge:
 			full = s.takeAcknowledge(end, other, h, frame)
 		case h.Type == message.TypeAgentSessionState && end == &s.agent:
@@ -297,11 +337,7 @@ func (s *session) takeStream(end, other *side, h message.Header, frame []byte) (
 		if end.urgentBytes < maxUrgent { // else it does not read: it will ask again
 			end.push(acknowledgement(h))
 		}
-	case queued, repeated:
-		if other.link != nil {
-			other.link.poke()
-		}
-	case collapsed:
+	case queued, repeated, collapsed: // the caller sees to it that it is written
 	}
 	if end == &s.client && h.PayloadType == message.PayloadFlag {
 		if flag, err := message.ParseFlag(frame[message.HeaderSize:]); err == nil && flag == message.FlagTerminateSession {

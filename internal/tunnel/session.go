@@ -91,6 +91,7 @@ type stream struct {
 	credit   int  // bytes that may be sent
 	queue    []piece
 	queued   int  // bytes in queue
+	writing  bool // receive writes a piece
 	window   int  // what the peer may have under way
 	owed     int  // taken from the queue and not yet credited
 	ended    bool // the peer sends no more
@@ -191,8 +192,9 @@ func (s *Session) Deliver(payload, frame []byte) error {
 		if st.ended || st.queued+st.owed+len(data) > st.window {
 			return errMalformed
 		}
-		st.queued += len(data)
-		kept = st.keep(data, frame)
+		rest := data[st.writeDirectly(data):]
+		st.queued += len(rest)
+		kept = st.keep(rest, frame)
 	case kindEnd:
 		st.ended = true
 	case kindReset:
@@ -231,6 +233,20 @@ func (st *stream) keep(data, frame []byte) (kept bool) {
 	}
 	st.queue = append(st.queue, piece{data, frame})
 	return true
+}
+
+// writeDirectly writes little data without waiting, if nothing stands before it, and
+// says how much. It saves a change of goroutines, which a round trip would wait for.
+// session.mu is held.
+func (st *stream) writeDirectly(data []byte) int {
+	if len(data) > shortRead || len(st.queue) > 0 || st.writing || st.conn == nil {
+		return 0
+	}
+	n := tryWrite(st.conn, data)
+	if n > 0 {
+		st.credited(n)
+	}
+	return n
 }
 
 // connect dials for a stream that the peer opened.
@@ -389,6 +405,7 @@ func (st *stream) receive() {
 			}
 			return
 		}
+		st.writing = true
 		p := st.queue[0]
 		st.queue[0] = piece{}
 		st.queue = st.queue[1:]
@@ -402,6 +419,7 @@ func (st *stream) receive() {
 			return
 		}
 		s.mu.Lock()
+		st.writing = false
 		if !st.dead {
 			st.queued -= size
 			st.credited(size)
