@@ -9,7 +9,7 @@ PROGRAMS := ./cmd/sekishod ./cmd/sekisho-agent ./cmd/session-manager-plugin ./cm
 PEERS := ./cmd/sekisho-agent ./cmd/session-manager-plugin ./cmd/sekisho
 FUZZTIME ?= 10s
 # The tests' own deadline per package, far above what any needs.
-TIMEOUT ?= 25m
+TIMEOUT ?= 40m
 # Arguments of `make bench` for the benchmark, such as BENCH=-h.
 BENCH ?=
 
