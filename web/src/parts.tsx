@@ -58,12 +58,13 @@ export function word(s: string): string {
   return /^[\w@%+=:,./-]+$/.test(s) ? s : `'${s.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The aws command that does the same. */
+/** The aws command that does the same, or that of sekisho where its name comes first. */
 export function Command({ args }: { args: string[] }) {
   const { t } = useApp();
-  const line = ['aws', ...args.map(word)].join(' ');
+  const ours = args[0] === 'sekisho';
+  const line = (ours ? args : ['aws', ...args]).map(word).join(' ');
   return (
-    <ExpandableSection headerText={t('common.command')} variant="footer">
+    <ExpandableSection headerText={t(ours ? 'common.command.ours' : 'common.command')} variant="footer">
       <CommandLine line={line} />
     </ExpandableSection>
   );

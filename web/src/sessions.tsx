@@ -76,7 +76,13 @@ function useColumns(history: boolean): Column<SessionRow>[] {
           id: 'output',
           header: t('sessions.output'),
           text: (s) => `${s.OutputUrl?.S3OutputUrl ?? ''} ${s.OutputUrl?.CloudWatchOutputUrl ?? ''}`,
-          cell: (s) => [s.OutputUrl?.S3OutputUrl, s.OutputUrl?.CloudWatchOutputUrl].filter(Boolean).join(' ') || t('common.none'),
+          cell: (s) => <Output of={s} />,
+        },
+        {
+          id: 'recording',
+          header: t('rec.one'),
+          text: () => '',
+          cell: (s) => <Link href={`#/recordings/${encodeURIComponent(s.SessionId)}`} ariaLabel={`${t('rec.one')}: ${s.SessionId}`}>{t('rec.one')}</Link>,
         },
         { id: 'details', header: t('sessions.details'), text: (s) => s.Details ?? '', cell: (s) => s.Details || t('common.none') },
       );
@@ -87,6 +93,31 @@ function useColumns(history: boolean): Column<SessionRow>[] {
     );
     return list;
   }, [t, history]);
+}
+
+/** The group and the stream that a session's log is in, of the address that the service gives. */
+function streamOf(address?: string): [string, string] | null {
+  const found = /#logEventViewer:group=([^;]*);stream=([^;]*)$/.exec(address ?? '');
+  const [group, stream] = (found?.slice(1) ?? []).map((part) => decodeURIComponent(part.replaceAll('+', ' ')));
+  return group && stream ? [group, stream] : null;
+}
+
+/** Where a session's log is: a log group as a page of ours, an object as its address. */
+function Output({ of: s }: { of: SessionRow }) {
+  const { t } = useApp();
+  const log = streamOf(s.OutputUrl?.CloudWatchOutputUrl);
+  const object = s.OutputUrl?.S3OutputUrl;
+  if (!log && !object) return <>{t('common.none')}</>;
+  return (
+    <SpaceBetween size="xxs">
+      {object && <span>{object}</span>}
+      {log && (
+        <Link href={`#/logs/${log.map(encodeURIComponent).join('/')}`} ariaLabel={`${t('sessions.output.logs')}: ${s.SessionId}`}>
+          {t('sessions.output.logs')}
+        </Link>
+      )}
+    </SpaceBetween>
+  );
 }
 
 function ActiveSessions() {
@@ -104,7 +135,9 @@ function ActiveSessions() {
     return () => window.clearInterval(timer);
   }, [moving, reload]);
   const resource = arns(session).session(selected?.SessionId ?? '');
-  const [terminate, resume] = useMay(selected ? [{ Action: 'ssm:TerminateSession', Resource: resource }, { Action: 'ssm:ResumeSession', Resource: resource }] : []);
+  const [terminate, resume, watch] = useMay(
+    selected ? ['ssm:TerminateSession', 'ssm:ResumeSession', 'sekisho:WatchSession'].map((Action) => ({ Action, Resource: resource })) : [],
+  );
   const columns = useColumns(false);
   const unchosen = selected ? undefined : { disabled: true, disabledReason: t('common.nonechosen') };
   const elsewhere = selected && standingOf(selected.SessionId) === null ? { disabled: true, disabledReason: t('terminal.elsewhere') } : undefined;
@@ -122,6 +155,9 @@ function ActiveSessions() {
           <SpaceBetween direction="horizontal" size="xs">
             <Guarded answer={terminate} {...unchosen} onClick={() => setAsked(true)}>
               {t('sessions.terminate')}
+            </Guarded>
+            <Guarded answer={watch} {...unchosen} onClick={() => selected && go(`/live/${encodeURIComponent(selected.SessionId)}`)}>
+              {t('live.watch')}
             </Guarded>
             <Guarded answer={resume} {...(unchosen ?? elsewhere)} onClick={() => selected && window.open(`#/terminal/${encodeURIComponent(selected.SessionId)}`)}>
               {t('sessions.resume')}

@@ -20,6 +20,9 @@ import { SwitchRole } from './switchrole';
 const Terminal = lazy(() => import('./terminal'));
 // So are the pages that only administrators open.
 const Access = lazy(() => import('./access'));
+const Recordings = lazy(() => import('./recordings'));
+const Live = lazy(() => import('./live'));
+const Logs = lazy(() => import('./logs'));
 
 function useRoute(): string[] {
   const parse = () =>
@@ -54,7 +57,7 @@ export function Shell(props: {
   const route = useRoute();
   const [open, setOpen] = useState(() => window.innerWidth > 900);
   const [page, second, third] = route;
-  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : page === 'access' ? t('nav.access') : t('nav.session-manager');
+  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : page === 'access' ? t('nav.access') : page === 'recordings' || page === 'live' ? t('nav.recordings') : page === 'logs' ? t('nav.logs') : t('nav.session-manager');
   useEffect(() => {
     if (page !== 'terminal') document.title = `${title} | Sekisho`;
   }, [page, title]);
@@ -157,6 +160,14 @@ export function Shell(props: {
                   { type: 'link', text: t('nav.session-manager'), href: '#/sessions' },
                 ],
               },
+              {
+                type: 'section',
+                text: t('nav.records'),
+                items: [
+                  { type: 'link', text: t('nav.recordings'), href: '#/recordings' },
+                  { type: 'link', text: t('nav.logs'), href: '#/logs' },
+                ],
+              },
               { type: 'section', text: t('nav.shared'), items: [{ type: 'link', text: t('nav.documents'), href: '#/documents' }] },
               {
                 type: 'section',
@@ -197,6 +208,22 @@ function Page({ page, second, third }: { page: string; second?: string | undefin
       return (
         <Suspense fallback={<Spinner size="large" />}>
           <Access second={second ?? 'users'} third={third} />
+        </Suspense>
+      );
+    case 'recordings':
+    case 'logs': {
+      const Part = page === 'logs' ? Logs : Recordings;
+      return (
+        <Suspense fallback={<Spinner size="large" />}>
+          <Part second={second} third={third} />
+        </Suspense>
+      );
+    }
+    case 'live':
+      if (!second) break;
+      return (
+        <Suspense fallback={<Spinner size="large" />}>
+          <Live id={second} />
         </Suspense>
       );
   }
