@@ -2,17 +2,22 @@
 // acknowledged and sent again until it is. The words are those of internal/message,
 // which says where they come from.
 
+import { type Cipher, type EncryptionRequest, fromBase64, toBase64 } from './crypto';
+
 const headerLength = 116; // value of the field
 const headerSize = 120; // bytes before the payload
 
 export const payload = {
   output: 1,
+  error: 2,
   size: 3,
   handshakeRequest: 5,
   handshakeResponse: 6,
   handshakeComplete: 7,
   challengeRequest: 8,
+  challengeResponse: 9,
   flag: 10,
+  stderr: 11,
   exitCode: 12,
 } as const;
 
@@ -24,6 +29,11 @@ const window_ = 64; // messages under way; the rest waits
 const maxReorder = 10000; // messages kept that came too early
 const firstResend = 200; // ms
 const longestResend = 1000; // ms
+
+// What the node seals in an encrypted session; of ours it is the input. All else is clear.
+const sealed: number[] = [payload.output, payload.error, payload.stderr, payload.exitCode];
+// The node waits for its acknowledgement before anything else happens.
+const handshake: number[] = [payload.handshakeRequest, payload.handshakeComplete, payload.challengeRequest];
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -91,8 +101,14 @@ export interface Handler {
   state(state: 'connecting' | 'connected' | 'reconnecting'): void;
   /** The session is over. A reason is the server's, or that of what failed. */
   ended(reason: string): void;
+  /** The session is encrypted from now on. */
   encrypted(): void;
+  /** Something is wrong with the encryption: the session ends, or is left. */
+  refused(error: unknown): void;
 }
+
+/** Makes the keys of a session that its node wants encrypted; sealed are those for the node. */
+export type NewCipher = (asked: EncryptionRequest) => Promise<{ cipher: Cipher; sealed: string }>;
 
 /** Where a session stands, for a page that continues what another one began. */
 export interface Standing {
@@ -100,6 +116,8 @@ export interface Standing {
   next: number;
   /** Another page showed the output so far; what comes first is what comes next. */
   continued: boolean;
+  /** Of a session that is encrypted already. */
+  cipher: Cipher | null;
   save(next: number): void;
 }
 
@@ -122,6 +140,8 @@ export class Channel {
   private sending: Promise<void> = Promise.resolve();
   private receiving: Promise<void> = Promise.resolve();
   private isReady = false;
+  private wanted = false; // to be encrypted: nothing may go in clear any more
+  private cipher: Cipher | null;
   private over = false;
   private attempts = 0;
   private readonly timer: number;
@@ -129,9 +149,12 @@ export class Channel {
   constructor(
     private readonly sessionId: string,
     private readonly token: Token,
+    private readonly newCipher: NewCipher,
     private readonly standing: Standing,
     private readonly handler: Handler,
   ) {
+    this.cipher = standing.cipher;
+    this.wanted = this.cipher !== null;
     this.next = standing.next;
     this.expected = standing.continued ? null : 0;
     this.isReady = standing.continued;
@@ -175,7 +198,12 @@ export class Channel {
     const entry = { frame: new Uint8Array(0), at: performance.now(), tries: 0 };
     this.unacknowledged.set(sequence, entry);
     this.sending = this.sending.then(async () => {
-      entry.frame = await encode('input_stream_data', sequence, 0n, type, body);
+      let data = body;
+      if (this.wanted && type === payload.output) {
+        if (!this.cipher) return;
+        data = await this.cipher.seal(body);
+      }
+      entry.frame = await encode('input_stream_data', sequence, 0n, type, data);
       entry.at = performance.now();
       this.write(entry.frame);
     });
@@ -277,8 +305,10 @@ export class Channel {
       }
       return;
     }
+    const first = handshake.includes(frame.payloadType);
+    if (first) await this.acknowledge(frame);
     await this.show(frame);
-    await this.acknowledge(frame);
+    if (!first) await this.acknowledge(frame);
     this.expected++;
     for (let held = this.early.get(this.expected); held; held = this.early.get(this.expected)) {
       this.early.delete(this.expected);
@@ -295,20 +325,31 @@ export class Channel {
   }
 
   private async show(frame: Frame) {
+    let data = frame.payload;
+    if (this.wanted && sealed.includes(frame.payloadType)) {
+      if (!this.cipher) return;
+      try {
+        data = await this.cipher.open(data);
+      } catch {
+        return this.refuse(new Error('tampered'));
+      }
+    }
     switch (frame.payloadType) {
       case payload.handshakeRequest:
         return this.shakeHands(frame);
       case payload.handshakeComplete: {
-        const done = JSON.parse(decoder.decode(frame.payload)) as { CustomerMessage?: string };
+        const done = JSON.parse(decoder.decode(data)) as { CustomerMessage?: string };
+        if (this.wanted && !this.cipher) return;
         return this.begin(done.CustomerMessage ?? '');
       }
       case payload.challengeRequest:
+        return this.prove(frame);
       case payload.flag:
       case payload.exitCode:
         return;
     }
     this.begin('');
-    await this.handler.output(frame.payload);
+    await this.handler.output(data);
   }
 
   private begin(message: string) {
@@ -318,17 +359,53 @@ export class Channel {
     this.flush();
   }
 
-  private shakeHands(frame: Frame) {
-    const request = JSON.parse(decoder.decode(frame.payload)) as { RequestedClientActions: { ActionType: string }[] };
+  private refuse(error: unknown) {
+    if (this.over) return;
+    this.close();
+    this.handler.refused(error);
+  }
+
+  private async shakeHands(frame: Frame) {
+    const request = JSON.parse(decoder.decode(frame.payload)) as { RequestedClientActions: { ActionType: string; ActionParameters: EncryptionRequest }[] };
     const errors: string[] = [];
-    const actions = request.RequestedClientActions.map(({ ActionType }) => {
-      if (ActionType === 'SessionType') return { ActionType, ActionStatus: 1, ActionResult: null, Error: '' };
-      if (ActionType === 'KMSEncryption') this.handler.encrypted();
-      const error = `The console cannot do ${ActionType}.`;
-      errors.push(error);
-      return { ActionType, ActionStatus: 3, ActionResult: null, Error: error };
-    });
+    const actions = [];
+    for (const { ActionType, ActionParameters } of request.RequestedClientActions) {
+      const action = { ActionType, ActionStatus: 1, ActionResult: null as object | null, Error: '' };
+      actions.push(action);
+      if (ActionType === 'SessionType') continue;
+      if (ActionType === 'KMSEncryption') {
+        this.wanted = true;
+        try {
+          const made = await this.newCipher(ActionParameters);
+          this.cipher = made.cipher;
+          action.ActionResult = { KMSCipherTextKey: made.sealed, KMSCipherTextHash: null, ChallengeAcknowledgement: Boolean(ActionParameters.Challenge) };
+          this.handler.encrypted();
+          continue;
+        } catch (e) {
+          action.ActionStatus = 2;
+          action.Error = `Failed to process action ${ActionType}: ${(e as Error).message}`.slice(0, 1000);
+          this.handler.refused(e);
+        }
+      } else {
+        action.ActionStatus = 3;
+        action.Error = `Unsupported action ${ActionType}`;
+      }
+      errors.push(action.Error);
+    }
     const response = { ClientVersion: clientVersion, ProcessedClientActions: actions, Errors: errors.length > 0 ? errors : null };
     this.transmit(payload.handshakeResponse, encoder.encode(JSON.stringify(response)));
+  }
+
+  /** Shows the node that this end has the session's keys: it sends back what only they open. */
+  private async prove(frame: Frame) {
+    if (!this.cipher) return;
+    const { Challenge } = JSON.parse(decoder.decode(frame.payload)) as { Challenge: string };
+    try {
+      const text = await this.cipher.open(fromBase64(Challenge));
+      const answer = { Challenge: toBase64(await this.cipher.seal(text)) };
+      this.transmit(payload.challengeResponse, encoder.encode(JSON.stringify(answer)));
+    } catch {
+      this.refuse(new Error('tampered'));
+    }
   }
 }

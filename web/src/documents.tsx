@@ -11,11 +11,13 @@ import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Spinner from '@cloudscape-design/components/spinner';
 import Textarea from '@cloudscape-design/components/textarea';
-import { useEffect, useMemo, useState } from 'react';
+import { Suspense, lazy, useEffect, useMemo, useState } from 'react';
 import { all, call, denied } from './api';
 import { type App, arns, go, useApp, useLoad, useMay } from './context';
 import { type Column, List } from './list';
 import { Command, Confirm, DateTime, ErrorAlert, Guarded } from './parts';
+
+const Permissions = lazy(() => import('./permissions'));
 
 export interface DocumentRow {
   Name: string;
@@ -198,6 +200,11 @@ export function DocumentDetails({ name }: { name: string }) {
             </SpaceBetween>
           }
         />
+        {own && (
+          <Suspense fallback={<Spinner />}>
+            <Permissions name={name} />
+          </Suspense>
+        )}
         <Command args={['ssm', 'describe-document', '--name', name]} />
         {asked && (
           <Confirm

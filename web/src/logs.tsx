@@ -6,6 +6,7 @@ import FormField from '@cloudscape-design/components/form-field';
 import Grid from '@cloudscape-design/components/grid';
 import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
+import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import Link from '@cloudscape-design/components/link';
 import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -16,7 +17,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { call } from './api';
 import { useApp, useLoad } from './context';
 import { type Column, List } from './list';
-import { Command, DateTime, ErrorAlert } from './parts';
+import { Command, CommandLine, DateTime, ErrorAlert, word } from './parts';
 import { Bytes } from './recordings';
 import { transcript } from './recordingscast';
 
@@ -55,6 +56,34 @@ const path = (...parts: string[]) => `#/logs/${parts.map(encodeURIComponent).joi
 export default function Logs({ second, third }: { second?: string | undefined; third?: string | undefined }) {
   if (second) return <Events group={second} stream={third} />;
   return <Groups />;
+}
+
+/** Where a session's log is in a bucket. Objects are not for browsers: the page says how to get it. */
+export function LogObject({ bucket, name }: { bucket: string; name: string }) {
+  const { t } = useApp();
+  const session = /([^/]+)\.log$/.exec(name)?.[1];
+  return (
+    <ContentLayout header={<Header variant="h1">{name.split('/').at(-1)}</Header>}>
+      <SpaceBetween size="m">
+        <Container>
+          <KeyValuePairs
+            columns={2}
+            items={[
+              { label: t('object.bucket'), value: bucket },
+              { label: t('object.key'), value: <span className="said">{name}</span> },
+              ...(session ? [{ label: t('object.session'), value: <Link href={`#/recordings/${encodeURIComponent(session)}`} ariaLabel={`${t('object.recording')}: ${session}`}>{t('object.recording')}</Link> }] : []),
+            ]}
+          />
+        </Container>
+        <Container>
+          <SpaceBetween size="xs">
+            <div>{t('object.how')}</div>
+            <CommandLine line={['aws', 's3', 'cp', `s3://${bucket}/${name}`, '-'].map(word).join(' ')} />
+          </SpaceBetween>
+        </Container>
+      </SpaceBetween>
+    </ContentLayout>
+  );
 }
 
 async function pages<T>(operation: string, member: string, input: object): Promise<T[]> {

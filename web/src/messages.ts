@@ -151,11 +151,6 @@ const pairs = {
     'セッション {id} を終了します。セッション内で実行中の処理は停止します。',
   ],
   'sessions.terminated': ['Session {id} was terminated.', 'セッション {id} を終了しました。'],
-  'sessions.popup': [
-    'The browser did not open a new tab for the terminal of session {id}.',
-    'ブラウザーがセッション {id} のターミナル用の新しいタブを開きませんでした。',
-  ],
-  'sessions.popup.open': ['Open terminal', 'ターミナルを開く'],
   'status.Connected': ['Connected', '接続済み'],
   'status.Connecting': ['Connecting', '接続中'],
   'status.Disconnected': ['Disconnected', '切断'],
@@ -177,8 +172,8 @@ const pairs = {
   'start.parameters': ['Parameters', 'パラメーター'],
   'start.notonline': ['The node is not online.', 'ノードがオンラインではありません。'],
   'start.notshell': [
-    'Documents of type {type} are for the AWS CLI: the browser has no port to forward.',
-    'タイプが {type} のドキュメントは AWS CLI 用です。ブラウザーにはポート転送がありません。',
+    'Documents of type {type} are not for a terminal: see Port forwarding for a command that starts a tunnel.',
+    'タイプが {type} のドキュメントはターミナル用ではありません。トンネルを開始するコマンドは「ポートフォワーディング」にあります。',
   ],
 
   // Preferences
@@ -229,10 +224,27 @@ const pairs = {
     'このセッションは別のブラウザーまたは AWS CLI で開始されました。再開できるのは開始した場所だけです。',
   ],
   'terminal.taken': ['The session was opened in another tab.', 'セッションは別のタブで開かれました。'],
-  'terminal.encrypted': [
-    'This session is encrypted with a KMS key, which the browser cannot do yet. Use the AWS CLI.',
-    'このセッションは KMS キーで暗号化されています。ブラウザーはまだ対応していないため、AWS CLI を使ってください。',
+  'terminal.encrypted': ['Encrypted with KMS', 'KMS で暗号化'],
+  'terminal.encrypted.hint': [
+    'The session is encrypted with a KMS key: you need kms:GenerateDataKey on it, and the role of the node kms:Decrypt. Nothing was sent unencrypted.',
+    'このセッションは KMS キーで暗号化されます。あなたには kms:GenerateDataKey、ノードのロールには kms:Decrypt の許可が必要です。暗号化されずに送られたものはありません。',
   ],
+  'terminal.tampered': ['What the node sent does not decrypt. The session was left.', 'ノードから届いたデータを復号できません。接続を切りました。'],
+  'terminal.keyless': [
+    'This browser no longer has the keys of this encrypted session. Terminate it and start another one.',
+    'このブラウザーには、この暗号化されたセッションの鍵がもうありません。終了して、新しいセッションを開始してください。',
+  ],
+
+  // The dock
+  'dock.title': ['Terminals', 'ターミナル'],
+  'dock.start': ['Start below', '下に開く'],
+  'dock.resume': ['Resume below', '下で再開'],
+  'dock.tab': ['Open in a tab of its own', '別のタブで開く'],
+  'dock.close': ['Close the terminal; the session stays', 'ターミナルを閉じる(セッションは残ります)'],
+  'dock.minimise': ['Minimise the terminals', 'ターミナルを最小化'],
+  'dock.restore': ['Restore the terminals', 'ターミナルを元に戻す'],
+  'dock.taller': ['More room for the terminals', 'ターミナルを広げる'],
+  'dock.shorter': ['Less room for the terminals', 'ターミナルを狭める'],
 
   // Fleet Manager
   'nodes.title': ['Managed nodes', 'マネージドノード'],
@@ -562,6 +574,52 @@ const pairs = {
   'logs.tailing': ['Waiting for new events', '新しいイベントを待っています'],
   'logs.raw': ['As stored', '保存された形式'],
   'logs.many': ['{count} events are shown; a pattern or a shorter time finds the others.', '{count} 件のイベントを表示しています。ほかのイベントはパターンや期間で絞り込んでください。'],
+
+  // Tunnels
+  'nav.tunnels': ['Port forwarding', 'ポートフォワーディング'],
+  'tunnels.running': ['Running tunnels', '実行中のトンネル'],
+  'tunnels.empty': ['No running tunnels', '実行中のトンネルはありません'],
+  'tunnels.start': ['Start a tunnel', 'トンネルを開始する'],
+  'tunnels.why': [
+    'A browser cannot open a port on your machine: fill in the form, and paste the command into a terminal there.',
+    'ブラウザーは手元のマシンのポートを開けません。フォームに入力し、できたコマンドを手元のターミナルに貼り付けてください。',
+  ],
+  'tunnels.port': ['Remote port', 'リモートポート'],
+  'tunnels.localport': ['Local port', 'ローカルポート'],
+  'tunnels.host': ['Remote host', 'リモートホスト'],
+  'tunnels.pattern': ['The document does not take this value.', 'このドキュメントでは使えない値です。'],
+  'tunnels.commands': ['Commands', 'コマンド'],
+  'tunnels.commands.hint': ['Each of them starts the tunnel; one is enough.', 'どれか 1 つを実行すると、トンネルが始まります。'],
+  'tunnels.incomplete': ['Choose a node and fill in what the document needs.', 'ノードを選び、ドキュメントに必要な値を入力してください。'],
+  'tunnels.by.aws': ['With the AWS CLI', 'AWS CLI を使う場合'],
+  'tunnels.by.ours': ['With the sekisho program', 'sekisho コマンドを使う場合'],
+  'tunnels.by.ssh': ['With ssh', 'ssh を使う場合'],
+  'tunnels.unrecorded': ['The server does not record this session, so what it carries is not known.', 'このセッションは録画されていないため、通信量は分かりません。'],
+
+  // Sharing documents
+  'share.title': ['Permissions', '許可'],
+  'share.empty': ['Private: shared with no other account', 'プライベート: ほかのアカウントとは共有されていません'],
+  'share.account': ['Account ID', 'アカウント ID'],
+  'share.account.hint': ['12 digits, or all for everybody.', '12 桁の数字。すべてのアカウントと共有する場合は all。'],
+  'share.all': ['All accounts (public)', 'すべてのアカウント(パブリック)'],
+  'share.version': ['Shared version', '共有するバージョン'],
+  'share.version.hint': ['$DEFAULT, $LATEST, $ALL or a number.', '$DEFAULT、$LATEST、$ALL、または番号。'],
+  'share.add': ['Share', '共有する'],
+  'share.added': ['{name} is shared with {account}.', '{name} を {account} と共有しました。'],
+  'share.remove': ['Stop sharing', '共有を解除'],
+  'share.remove.text': ['{name} is no longer shared with {account}.', '{name} と {account} の共有を解除します。'],
+  'share.removed': ['{name} is no longer shared with {account}.', '{name} と {account} の共有を解除しました。'],
+  'share.alone': [
+    'Sharing is stored and shown, as the service has it. This server has one account, so nobody else comes to use the document by it.',
+    '共有の設定は保存され、表示されます。このサーバーのアカウントは 1 つなので、共有してもほかの人が使えるようにはなりません。',
+  ],
+
+  // Objects that logs are in
+  'object.bucket': ['Bucket', 'バケット'],
+  'object.key': ['Key', 'キー'],
+  'object.session': ['Session', 'セッション'],
+  'object.how': ['The log of the session is an object in this bucket. This command shows it:', 'セッションのログは、このバケットのオブジェクトです。次のコマンドで表示できます。'],
+  'object.recording': ['Recording of the session', 'セッションの録画'],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Key = keyof typeof pairs;

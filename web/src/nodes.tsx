@@ -172,6 +172,7 @@ export function NodeDetails({ id }: { id: string }) {
               <Guarded answer={deregister} onClick={() => setAsked(true)}>
                 {t('nodes.deregister')}
               </Guarded>
+              <Button onClick={() => go(`/tunnels/start/${encodeURIComponent(id)}`)}>{t('tunnels.start')}</Button>
               <Guarded answer={start} variant="primary" onClick={() => go(`/sessions/start/${encodeURIComponent(id)}`)}>
                 {t('sessions.start')}
               </Guarded>

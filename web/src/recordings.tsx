@@ -37,7 +37,7 @@ interface Recording {
   LegalHoldReason?: string;
 }
 
-interface Flow {
+export interface Flow {
   OffsetSeconds: number;
   BytesToNode?: number;
   BytesFromNode?: number;
@@ -371,7 +371,7 @@ function Verification({ id }: { id: string }) {
   return <StatusIndicator type="success">{t('rec.verified', { count: data.Segments })}</StatusIndicator>;
 }
 
-function Flows({ flows }: { flows: Flow[] }) {
+export function Flows({ flows }: { flows: Flow[] }) {
   const { t } = useApp();
   const columns = useMemo<Column<Flow>[]>(
     () => [

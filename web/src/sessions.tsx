@@ -1,4 +1,3 @@
-import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
@@ -9,10 +8,11 @@ import Tabs from '@cloudscape-design/components/tabs';
 import { useEffect, useMemo, useState } from 'react';
 import { all, call } from './api';
 import { arns, go, useApp, useLoad, useMay } from './context';
+import { dock } from './docked';
 import { type Column, List } from './list';
 import { Command, Confirm, DateTime, Guarded } from './parts';
 import { Preferences } from './preferences';
-import { standingKey, standingOf } from './standing';
+import { type Started, leaveStart, standingOf, takeStart } from './standing';
 
 export interface SessionRow {
   SessionId: string;
@@ -82,9 +82,16 @@ function useColumns(history: boolean): Column<SessionRow>[] {
           id: 'recording',
           header: t('rec.one'),
           text: () => '',
-          cell: (s) => <Link href={`#/recordings/${encodeURIComponent(s.SessionId)}`} ariaLabel={`${t('rec.one')}: ${s.SessionId}`}>{t('rec.one')}</Link>,
+          cell: (s) =>
+            recorded.test(s.Details ?? '') ? (
+              <Link href={`#/recordings/${encodeURIComponent(s.SessionId)}`} ariaLabel={`${t('rec.one')}: ${s.SessionId}`}>
+                {t('rec.one')}
+              </Link>
+            ) : (
+              t('common.none')
+            ),
         },
-        { id: 'details', header: t('sessions.details'), text: (s) => s.Details ?? '', cell: (s) => s.Details || t('common.none') },
+        { id: 'details', header: t('sessions.details'), text: (s) => s.Details ?? '', cell: (s) => s.Details?.replace(recorded, '').trim() || t('common.none') },
       );
     }
     list.push(
@@ -95,22 +102,29 @@ function useColumns(history: boolean): Column<SessionRow>[] {
   }, [t, history]);
 }
 
+/** What the details of a session end in that has a recording: its address. */
+const recorded = /\s*Recording: \S+$/;
+
 /** The group and the stream that a session's log is in, of the address that the service gives. */
-function streamOf(address?: string): [string, string] | null {
+export function streamOf(address?: string): [string, string] | null {
   const found = /#logEventViewer:group=([^;]*);stream=([^;]*)$/.exec(address ?? '');
   const [group, stream] = (found?.slice(1) ?? []).map((part) => decodeURIComponent(part.replaceAll('+', ' ')));
   return group && stream ? [group, stream] : null;
 }
 
-/** Where a session's log is: a log group as a page of ours, an object as its address. */
+/** Where a session's log is. */
 function Output({ of: s }: { of: SessionRow }) {
   const { t } = useApp();
   const log = streamOf(s.OutputUrl?.CloudWatchOutputUrl);
-  const object = s.OutputUrl?.S3OutputUrl;
+  const object = /\/s3\/object\/([^/]+)\/([^?]+)/.exec(s.OutputUrl?.S3OutputUrl ?? '')?.slice(1).map(decodeURIComponent);
   if (!log && !object) return <>{t('common.none')}</>;
   return (
     <SpaceBetween size="xxs">
-      {object && <span>{object}</span>}
+      {object && (
+        <Link href={`#/objects/${object.map(encodeURIComponent).join('/')}`} ariaLabel={`s3://${object.join('/')}`}>
+          {t('sessions.output.s3')}
+        </Link>
+      )}
       {log && (
         <Link href={`#/logs/${log.map(encodeURIComponent).join('/')}`} ariaLabel={`${t('sessions.output.logs')}: ${s.SessionId}`}>
           {t('sessions.output.logs')}
@@ -162,6 +176,9 @@ function ActiveSessions() {
             <Guarded answer={resume} {...(unchosen ?? elsewhere)} onClick={() => selected && window.open(`#/terminal/${encodeURIComponent(selected.SessionId)}`)}>
               {t('sessions.resume')}
             </Guarded>
+            <Guarded answer={resume} {...(unchosen ?? elsewhere)} onClick={() => selected && dock(selected.SessionId)}>
+              {t('dock.resume')}
+            </Guarded>
             <Button variant="primary" onClick={() => go('/sessions/start')}>
               {t('sessions.start')}
             </Button>
@@ -201,21 +218,10 @@ function History() {
 }
 
 /** Opens the terminal of a session that was just started in a tab of its own. The token goes by the new tab's own storage. */
-export function openTerminal(started: { SessionId: string; TokenValue: string }): boolean {
-  const key = `sekisho.start.${started.SessionId}`;
-  localStorage.setItem(standingKey(started.SessionId), '0');
-  sessionStorage.setItem(key, started.TokenValue);
+export function openTerminal(started: Started): boolean {
+  leaveStart(started);
   const tab = window.open(`#/terminal/${encodeURIComponent(started.SessionId)}`);
-  sessionStorage.removeItem(key);
+  takeStart(started.SessionId);
   return tab !== null;
-}
-
-export function PopupBlocked({ id }: { id: string }) {
-  const { t } = useApp();
-  return (
-    <Box>
-      {t('sessions.popup', { id })} <Link href={`#/terminal/${encodeURIComponent(id)}`}>{t('sessions.popup.open')}</Link>
-    </Box>
-  );
 }
 

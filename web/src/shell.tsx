@@ -7,12 +7,14 @@ import { Suspense, lazy, useEffect, useState } from 'react';
 import { Activations } from './activations';
 import { signOut, switchRole } from './api';
 import { type Flash, useApp } from './context';
+import { forgetKeys } from './crypto';
+import { emptyDock, useDocked } from './docked';
 import { DocumentDetails, DocumentEditor, Documents } from './documents';
 import type { Theme } from './main';
 import type { Language } from './messages';
 import { FleetSettings, NodeDetails, Nodes } from './nodes';
 import { Preferences } from './preferences';
-import { SessionManager } from './sessions';
+import { SessionManager, streamOf } from './sessions';
 import { StartSession } from './start';
 import { SwitchRole } from './switchrole';
 
@@ -23,10 +25,16 @@ const Access = lazy(() => import('./access'));
 const Recordings = lazy(() => import('./recordings'));
 const Live = lazy(() => import('./live'));
 const Logs = lazy(() => import('./logs'));
+const LogObject = lazy(async () => ({ default: (await import('./logs')).LogObject }));
+const Tunnels = lazy(() => import('./tunnels'));
+const Dock = lazy(() => import('./dock'));
 
 function useRoute(): string[] {
-  const parse = () =>
-    window.location.hash
+  const parse = () => {
+    // The form of AWS's console, in which the service says where a log is.
+    const stream = streamOf(window.location.hash);
+    if (stream) return ['logs', ...stream];
+    return window.location.hash
       .replace(/^#\/?/, '')
       .split('/')
       .filter(Boolean)
@@ -37,6 +45,7 @@ function useRoute(): string[] {
           return part;
         }
       });
+  };
   const [route, setRoute] = useState(parse);
   useEffect(() => {
     const listen = () => setRoute(parse());
@@ -56,8 +65,9 @@ export function Shell(props: {
   const { session, t, language } = useApp();
   const route = useRoute();
   const [open, setOpen] = useState(() => window.innerWidth > 900);
+  const docked = useDocked().sessions.length > 0;
   const [page, second, third] = route;
-  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : page === 'access' ? t('nav.access') : page === 'recordings' || page === 'live' ? t('nav.recordings') : page === 'logs' ? t('nav.logs') : t('nav.session-manager');
+  const title = page === 'fleet' ? t('nav.fleet-manager') : page === 'activations' ? t('nav.activations') : page === 'documents' ? t('nav.documents') : page === 'access' ? t('nav.access') : page === 'recordings' || page === 'live' ? t('nav.recordings') : page === 'logs' || page === 'objects' ? t('nav.logs') : page === 'tunnels' ? t('nav.tunnels') : t('nav.session-manager');
   useEffect(() => {
     if (page !== 'terminal') document.title = `${title} | Sekisho`;
   }, [page, title]);
@@ -73,6 +83,8 @@ export function Shell(props: {
     try {
       await signOut(everywhere);
     } finally {
+      emptyDock();
+      forgetKeys();
       props.left();
     }
   };
@@ -130,6 +142,7 @@ export function Shell(props: {
       </div>
       <AppLayout
         headerSelector="#top"
+        footerSelector="#dock"
         toolsHide
         navigationOpen={open}
         onNavigationChange={({ detail }) => setOpen(detail.open)}
@@ -158,6 +171,7 @@ export function Shell(props: {
                   { type: 'link', text: t('nav.fleet-manager'), href: '#/fleet' },
                   { type: 'link', text: t('nav.activations'), href: '#/activations' },
                   { type: 'link', text: t('nav.session-manager'), href: '#/sessions' },
+                  { type: 'link', text: t('nav.tunnels'), href: '#/tunnels' },
                 ],
               },
               {
@@ -182,6 +196,13 @@ export function Shell(props: {
         }
         content={<Page key={route.join('/')} page={page ?? 'sessions'} second={second} third={third} />}
       />
+      <div id="dock">
+        {docked && (
+          <Suspense fallback={null}>
+            <Dock />
+          </Suspense>
+        )}
+      </div>
     </>
   );
 }
@@ -219,6 +240,19 @@ function Page({ page, second, third }: { page: string; second?: string | undefin
         </Suspense>
       );
     }
+    case 'objects':
+      if (!second || !third) break;
+      return (
+        <Suspense fallback={<Spinner size="large" />}>
+          <LogObject bucket={second} name={third} />
+        </Suspense>
+      );
+    case 'tunnels':
+      return (
+        <Suspense fallback={<Spinner size="large" />}>
+          <Tunnels second={second} third={third} />
+        </Suspense>
+      );
     case 'live':
       if (!second) break;
       return (

@@ -10,16 +10,17 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 import { all, call } from './api';
 import { arns, go, useApp, useLoad, useMay } from './context';
+import { dock } from './docked';
 import { type DocumentRow, type DocumentDescription, Denied, sessionTypeOf } from './documents';
 import { List } from './list';
 import { type NodeRow, loadNodes, useNodeColumns } from './nodes';
 import { Command, ErrorAlert, Guarded } from './parts';
-import { PopupBlocked, openTerminal } from './sessions';
+import { openTerminal } from './sessions';
 
 const template = 'SSM-SessionManagerRunShell';
 
 export function StartSession({ target }: { target?: string | undefined }) {
-  const { session, t, flash } = useApp();
+  const { session, t } = useApp();
   const nodes = useLoad(loadNodes, 'nodes');
   const documents = useLoad(() => all<DocumentRow>('ListDocuments', 'DocumentIdentifiers', { Filters: [{ Key: 'DocumentType', Values: ['Session'] }], MaxResults: 50 }), 'documents');
   const [chosen, setChosen] = useState<string | undefined>(target);
@@ -61,12 +62,14 @@ export function StartSession({ target }: { target?: string | undefined }) {
   if (!node) impossible = t('common.nonechosen');
   else if (node.PingStatus !== 'Online') impossible = t('start.notonline');
   else if (port) impossible = t('start.notshell', { type: 'Port' });
-  const start = async () => {
+  const start = async (below: boolean) => {
     setBusy(true);
     setError(undefined);
     try {
       const started = await call<{ SessionId: string; TokenValue: string }>('ssm', 'StartSession', input);
-      if (!openTerminal(started)) flash('warning', <PopupBlocked id={started.SessionId} />);
+      const opened = { ...started, Target: node?.InstanceId ?? '' };
+      // A browser that lets no tab be opened has the dock.
+      if (below || !openTerminal(opened)) dock(opened);
       go('/sessions');
     } catch (e) {
       setError(e);
@@ -127,7 +130,10 @@ export function StartSession({ target }: { target?: string | undefined }) {
             <Button variant="link" onClick={() => go('/sessions')}>
               {t('common.cancel')}
             </Button>
-            <Guarded answer={impossible ? undefined : refused} variant="primary" loading={busy} disabled={impossible !== ''} disabledReason={impossible || undefined} onClick={start}>
+            <Guarded answer={impossible ? undefined : refused} disabled={busy || impossible !== ''} disabledReason={impossible || undefined} onClick={() => start(true)}>
+              {t('dock.start')}
+            </Guarded>
+            <Guarded answer={impossible ? undefined : refused} variant="primary" loading={busy} disabled={impossible !== ''} disabledReason={impossible || undefined} onClick={() => start(false)}>
               {t('sessions.start')}
             </Guarded>
           </SpaceBetween>

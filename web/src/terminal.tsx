@@ -1,5 +1,6 @@
 import '@xterm/xterm/css/xterm.css';
 import Alert from '@cloudscape-design/components/alert';
+import Badge from '@cloudscape-design/components/badge';
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Input from '@cloudscape-design/components/input';
@@ -14,15 +15,35 @@ import { useEffect, useRef, useState } from 'react';
 import { call } from './api';
 import { Channel } from './channel';
 import { arns, useApp, useMay } from './context';
-import { Confirm, Guarded } from './parts';
-import { standingKey, standingOf } from './standing';
+import { forgetSession, keptCipher, newCipher } from './crypto';
+import { Confirm, ErrorAlert, Guarded } from './parts';
+import { isSealed, markSealed, standingKey, standingOf, takeStart } from './standing';
 import { allowTerminalStyles } from './styles';
 
 type State = 'connecting' | 'connected' | 'reconnecting' | 'ended' | 'failed';
 
+/** Matches are highlighted so; the colours have 4.5:1 to the text in them. */
+const highlights = {
+  decorations: { matchBackground: '#5c4a00', matchOverviewRuler: '#e0b400', activeMatchBackground: '#7a3e00', activeMatchColorOverviewRuler: '#ff9900' },
+};
+
 const looks = { connecting: 'in-progress', connected: 'success', reconnecting: 'warning', ended: 'stopped', failed: 'error' } as const;
 
+/** A terminal in a tab of its own. */
 export default function TerminalPage({ id }: { id: string }) {
+  const { t } = useApp();
+  useEffect(() => {
+    document.title = t('terminal.title', { id });
+  }, [t, id]);
+  return (
+    <main className="terminal-page">
+      <TerminalPane id={id} heading="h1" shown />
+    </main>
+  );
+}
+
+/** A session's terminal, and what one does with it. A hidden one goes on. */
+export function TerminalPane({ id, heading: Heading, shown }: { id: string; heading: 'h1' | 'h2'; shown: boolean }) {
   const { session, t } = useApp();
   const place = useRef<HTMLDivElement>(null);
   const terminal = useRef<Terminal>(null);
@@ -31,14 +52,12 @@ export default function TerminalPage({ id }: { id: string }) {
   const [state, setState] = useState<State>('connecting');
   const [reason, setReason] = useState('');
   const [encrypted, setEncrypted] = useState(false);
+  const [error, setError] = useState<unknown>();
   const [find, setFind] = useState('');
+  const [found, setFound] = useState<{ resultIndex: number; resultCount: number }>();
   const [reader, setReader] = useState(false);
   const [asked, setAsked] = useState(false);
   const [terminate] = useMay([{ Action: 'ssm:TerminateSession', Resource: arns(session).session(id) }]);
-
-  useEffect(() => {
-    document.title = t('terminal.title', { id });
-  }, [t, id]);
 
   useEffect(() => {
     allowTerminalStyles();
@@ -62,63 +81,89 @@ export default function TerminalPage({ id }: { id: string }) {
     terminal.current = term;
     search.current = finder;
 
-    const started = `sekisho.start.${id}`;
-    let token = sessionStorage.getItem(started);
-    sessionStorage.removeItem(started);
-    let broken = false;
+    const started = takeStart(id);
     const kept = standingOf(id);
-    if (kept === null && token === null) {
+    if (kept === null && started === null) {
       setState('failed');
       setReason(t('terminal.elsewhere'));
       return () => term.dispose();
     }
-    const channel = new Channel(
-      id,
-      async () => {
-        if (token) {
-          const first = token;
-          token = null;
-          return first;
-        }
-        try {
-          const resumed = await call<{ TokenValue?: string }>('ssm', 'ResumeSession', { SessionId: id });
-          return resumed.TokenValue ?? null;
-        } catch (e) {
-          broken = (e as { code?: string }).code !== 'NetworkError';
-          throw e;
-        }
-      },
-      { next: kept ?? 0, continued: token === null, save: (next) => localStorage.setItem(standingKey(id), String(next)) },
-      {
-        output: (data) => new Promise((shown) => term.write(data, shown)),
-        ready: (message) => {
-          if (message) term.writeln(message);
-          channel.size(term.cols, term.rows);
+    let token = started?.TokenValue ?? null;
+    let broken = false;
+    let over = false;
+    let channel: Channel | null = null;
+    const stop = () => {
+      term.options.disableStdin = true;
+      term.options.cursorBlink = false;
+    };
+    const open = async () => {
+      const cipher = started === null && isSealed(id) ? await keptCipher(id) : null;
+      if (over) return;
+      if (started === null && isSealed(id) && !cipher) {
+        setState('failed');
+        setReason(t('terminal.keyless'));
+        return stop();
+      }
+      setEncrypted(cipher !== null);
+      channel = new Channel(
+        id,
+        async () => {
+          if (token) {
+            const first = token;
+            token = null;
+            return first;
+          }
+          try {
+            const resumed = await call<{ TokenValue?: string }>('ssm', 'ResumeSession', { SessionId: id });
+            return resumed.TokenValue ?? null;
+          } catch (e) {
+            broken = (e as { code?: string }).code !== 'NetworkError';
+            throw e;
+          }
         },
-        state: setState,
-        ended: (why) => {
-          setState(broken ? 'failed' : 'ended');
-          setReason(why);
-          if (!broken) localStorage.removeItem(standingKey(id));
-          term.options.disableStdin = true;
-          term.options.cursorBlink = false;
+        (asked) => {
+          markSealed(id);
+          return newCipher(id, started?.Target ?? '', asked);
         },
-        encrypted: () => setEncrypted(true),
-      },
-    );
+        { next: kept ?? 0, continued: started === null, cipher, save: (next) => localStorage.setItem(standingKey(id), String(next)) },
+        {
+          output: (data) => new Promise((done) => term.write(data, done)),
+          ready: (message) => {
+            if (message) term.writeln(message);
+            channel?.size(term.cols, term.rows);
+          },
+          state: setState,
+          ended: (why) => {
+            setState(broken ? 'failed' : 'ended');
+            setReason(why);
+            if (!broken) void forgetSession(id);
+            stop();
+          },
+          encrypted: () => setEncrypted(true),
+          refused: (e) => {
+            setState('failed');
+            setError(e instanceof Error && e.message === 'tampered' ? t('terminal.tampered') : e);
+            stop();
+          },
+        },
+      );
+      if (started === null) channel.size(term.cols, term.rows);
+    };
+    void open();
     // Two pages on one session would take it from each other for ever: the newer one has it.
     const others = new BroadcastChannel(`sekisho.session.${id}`);
     others.postMessage('taken');
     others.onmessage = () => {
-      channel.close();
+      over = true;
+      channel?.close();
       setState('failed');
       setReason(t('terminal.taken'));
-      term.options.disableStdin = true;
+      stop();
     };
-    if (token === null) channel.size(term.cols, term.rows);
-    term.onData((data) => channel.input(data));
-    term.onBinary((data) => channel.input(data));
-    term.onResize(({ cols, rows }) => channel.size(cols, rows));
+    term.onData((data) => channel?.input(data));
+    term.onBinary((data) => channel?.input(data));
+    term.onResize(({ cols, rows }) => channel?.size(cols, rows));
+    finder.onDidChangeResults(setFound);
     // Ctrl-C is the shell's; with Shift it copies, as in other terminals.
     term.attachCustomKeyEventHandler((e) => {
       if (e.type === 'keydown' && e.ctrlKey && e.shiftKey && e.code === 'KeyC' && term.hasSelection()) {
@@ -126,13 +171,20 @@ export default function TerminalPage({ id }: { id: string }) {
         void navigator.clipboard.writeText(term.getSelection());
         return false;
       }
+      if (e.type === 'keydown' && e.ctrlKey && e.shiftKey && e.code === 'KeyA') {
+        e.preventDefault();
+        term.selectAll();
+        return false;
+      }
       return !(e.ctrlKey && e.shiftKey && e.code === 'KeyV'); // the browser pastes
     });
-    refit.current = () => fit.fit();
-    const observer = new ResizeObserver(() => fit.fit());
+    // A hidden terminal keeps its size.
+    refit.current = () => {
+      if (place.current?.clientHeight) fit.fit();
+    };
+    const observer = new ResizeObserver(() => refit.current());
     observer.observe(place.current!);
-    fit.fit();
-    term.focus();
+    refit.current();
     // For tests and for people with a debugger: what the terminal shows, as text.
     Object.assign(place.current!, {
       text: () => {
@@ -141,14 +193,28 @@ export default function TerminalPage({ id }: { id: string }) {
       },
     });
     return () => {
+      over = true;
       observer.disconnect();
       others.close();
-      channel.close();
+      channel?.close();
       term.dispose();
     };
     // The terminal is made once for a session; a change of language must not end it.
   }, [id]);
 
+  useEffect(() => {
+    if (!shown) return;
+    refit.current();
+    terminal.current?.focus();
+  }, [shown]);
+
+  const seek = (text: string, options: { back?: boolean; incremental?: boolean } = {}) => {
+    if (!text) {
+      search.current?.clearDecorations();
+      setFound(undefined);
+    } else if (options.back) search.current?.findPrevious(text, highlights);
+    else search.current?.findNext(text, { ...highlights, incremental: options.incremental ?? false });
+  };
   const resize = (by: number) => {
     const term = terminal.current;
     if (!term) return;
@@ -156,12 +222,13 @@ export default function TerminalPage({ id }: { id: string }) {
     refit.current();
   };
   return (
-    <main className="terminal-page">
+    <div className="terminal-pane">
       <div className="terminal-bar">
-        <h1>{t('terminal.title', { id })}</h1>
+        <Heading>{t('terminal.title', { id })}</Heading>
         <span role="status">
           <StatusIndicator type={looks[state]}>{t(`terminal.${state}`)}</StatusIndicator>
         </span>
+        {encrypted && <Badge color="green">{t('terminal.encrypted')}</Badge>}
         <div className="terminal-tools">
           <SpaceBetween direction="horizontal" size="xs">
             <Input
@@ -172,14 +239,16 @@ export default function TerminalPage({ id }: { id: string }) {
               value={find}
               onChange={({ detail }) => {
                 setFind(detail.value);
-                if (detail.value) search.current?.findNext(detail.value, { incremental: true });
+                seek(detail.value, { incremental: true });
               }}
               onKeyDown={({ detail }) => {
                 if (detail.key !== 'Enter') return;
-                if (detail.shiftKey) search.current?.findPrevious(find);
-                else search.current?.findNext(find);
+                seek(find, { back: detail.shiftKey });
               }}
             />
+            <span role="status" className="terminal-found">
+              {find && found && (found.resultCount > 0 ? `${found.resultIndex + 1}/${found.resultCount}` : t('common.nomatch'))}
+            </span>
             <Button iconName="zoom-out" ariaLabel={t('terminal.smaller')} onClick={() => resize(-1)} />
             <Button iconName="zoom-in" ariaLabel={t('terminal.bigger')} onClick={() => resize(1)} />
             <Toggle
@@ -197,9 +266,13 @@ export default function TerminalPage({ id }: { id: string }) {
           </SpaceBetween>
         </div>
       </div>
-      {(encrypted || reason) && (
+      {Boolean(error || reason) && (
         <Box padding="xs">
-          <Alert type={encrypted || state === 'failed' ? 'error' : 'info'}>{encrypted ? t('terminal.encrypted') : reason}</Alert>
+          <SpaceBetween size="xs">
+            <ErrorAlert error={error} />
+            {Boolean(error) && <Alert type="info">{t('terminal.encrypted.hint')}</Alert>}
+            {reason && <Alert type={state === 'failed' ? 'error' : 'info'}>{reason}</Alert>}
+          </SpaceBetween>
         </Box>
       )}
       <div className="terminal-screen" ref={place} data-testid="terminal" />
@@ -216,6 +289,6 @@ export default function TerminalPage({ id }: { id: string }) {
           {t('sessions.terminate.text', { id })}
         </Confirm>
       )}
-    </main>
+    </div>
   );
 }

@@ -2,107 +2,9 @@
 // with a node. It takes
 //   URL, PASSWORD (of admin), NODE, SHOTS (a folder for screenshots), CHROMIUM
 // from the environment and ends with the exit code 1 if anything is not as it must be.
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { accessible, api, button, check, everywhere, finish, open, person, shot, shows, story } from './browser.mjs';
 
-const { URL: url, PASSWORD: password, NODE: node, SHOTS: shots, CHROMIUM: executablePath } = process.env;
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const failures = [];
-const check = (ok, what) => {
-  if (!ok) failures.push(what);
-};
-// The words of both languages, from the console's own catalogue.
-const source = readFileSync(new globalThis.URL('../src/messages.ts', import.meta.url), 'utf8');
-const { text } = await import(`data:text/javascript,${encodeURIComponent(
-  source.replace(/ as const satisfies .*;/, ';').replace(/^export type .*$/gm, '').replace(/export function text\(.*\{$/m, 'export function text(language, key, values = {}) {').replace('(whole, name: string)', '(whole, name)'),
-)}`);
-
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-async function person(language, user, secret) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language === 'ja' ? 'ja-JP' : 'en-US', viewport: { width: 1280, height: 720 } });
-  context.setDefaultTimeout(60_000);
-  context.on('page', (page) => {
-    page.on('console', (m) => check(!/content security policy|trusted type/i.test(m.text()), `CSP: ${page.url()}: ${m.text()}`));
-    page.on('pageerror', (e) => check(false, `script error: ${page.url()}: ${e.message}`));
-    page.on('request', (r) => check(r.url().startsWith(url) || r.url().startsWith('data:'), `request to another host: ${r.url()}`));
-  });
-  const page = await context.newPage();
-  const t = (key, values) => text(language, key, values);
-  await page.goto(`${url}/`);
-  await page.getByLabel(t('signin.user')).fill(user);
-  await page.getByLabel(t('signin.password')).fill(secret);
-  await page.getByRole('button', { name: t('signin.submit') }).click();
-  await page.getByRole('heading', { level: 1, name: t('nav.session-manager') }).waitFor();
-  return { context, page, t, language };
-}
-
-const open = async ({ page }, path) => {
-  await page.goto(`${url}/#/${path}`);
-  await page.getByRole('heading', { level: 1 }).first().waitFor();
-  await page.waitForFunction(() => !document.querySelector('[class*="awsui_spinner"], [class*="awsui_loading"]'));
-};
-const button = ({ page }, name) => page.getByRole('button', { name, exact: true });
-const shot = (page, name) => page.screenshot({ path: `${shots}/${name}.png` });
-const shows = (page, place, pattern) =>
-  page.waitForFunction(([id, p]) => new RegExp(p, 'm').test(document.querySelector(`[data-testid=${id}]`)?.text?.() ?? ''), [place, pattern]);
-
-async function accessible(page, what) {
-  await page.mouse.move(0, 0);
-  await page.waitForTimeout(500); // for transitions of colours and messages: axe looks at what is there
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  for (const v of violations) check(false, `axe: ${what}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`);
-}
-
-/** An operation, called as the page calls it. */
-async function api({ page }, service, operation, input) {
-  const answer = await page.evaluate(
-    async ([path, body]) => {
-      const r = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Sekisho-Console': '1' }, body: JSON.stringify(body) });
-      return { status: r.status, body: JSON.parse((await r.text()) || '{}') };
-    },
-    [`/console/api/${service}/${operation}`, input],
-  );
-  if (answer.status !== 200) throw new Error(`${operation}: ${JSON.stringify(answer)}`);
-  return answer.body;
-}
-
-async function story(name, f) {
-  const begin = Date.now();
-  try {
-    await f();
-  } catch (e) {
-    failures.push(`${name}: ${e.stack}`);
-    for (const context of browser.contexts()) {
-      for (const [i, page] of context.pages().entries()) {
-        await shot(page, `failed-${name}-${i}`).catch(() => {});
-        failures.push((await page.locator('body').innerText().catch(() => '')).slice(0, 1500));
-      }
-    }
-  }
-  console.log(`${name}: ${((Date.now() - begin) / 1000).toFixed(1)} s`);
-}
-
-/** Both colours, and as wide as a phone. */
-async function everywhere({ page, language }, name) {
-  for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme });
-    await accessible(page, `${language} ${colorScheme} ${name}`);
-    await shot(page, `${language}-${colorScheme}-${name}`);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 390, height: 800 });
-  await page.waitForTimeout(300);
-  await shot(page, `${language}-phone-${name}`);
-  check(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${language} ${name} is wider than a phone`);
-  await page.setViewportSize({ width: 1280, height: 720 });
-}
-
+const { PASSWORD: password, NODE: node } = process.env;
 const danger = '<img src=x onerror="window.attacked=1">';
 
 for (const language of ['en', 'ja']) {
@@ -238,9 +140,4 @@ for (const language of ['en', 'ja']) {
   });
 }
 
-await browser.close();
-if (failures.length > 0) {
-  console.log(`${failures.length} failures:`);
-  for (const f of failures) console.log(`- ${f}`);
-  process.exit(1);
-}
+await finish();
