@@ -129,6 +129,10 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c.assets != nil {
+		if page := pageOfOutput(r.URL); page != "" {
+			http.Redirect(w, r, page, http.StatusFound)
+			return
+		}
 		header.Set("Content-Security-Policy", appPolicy)
 		name := r.URL.Path
 		if name == "/" {

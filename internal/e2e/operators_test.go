@@ -17,6 +17,14 @@ import (
 func recordedDeployment(t *testing.T, c cli) (d *deployment, node string) {
 	t.Helper()
 	d = deploy(t, 0)
+	d.record(t)
+	r := join(t, d, c)
+	return d, r.node
+}
+
+// record turns recordings on.
+func (d *deployment) record(t *testing.T) {
+	t.Helper()
 	d.stop(os.Interrupt)
 	config := filepath.Join(d.dir, "sekishod.yaml")
 	text, err := os.ReadFile(config)
@@ -28,8 +36,6 @@ func recordedDeployment(t *testing.T, c cli) (d *deployment, node string) {
 		t.Fatalf("recordings not turned on: %v", err)
 	}
 	d.start()
-	r := join(t, d, c)
-	return d, r.node
 }
 
 // sekisho makes a command of the operators' program.

@@ -594,7 +594,7 @@ const pairs = {
   'tunnels.by.aws': ['With the AWS CLI', 'AWS CLI を使う場合'],
   'tunnels.by.ours': ['With the sekisho program', 'sekisho コマンドを使う場合'],
   'tunnels.by.ssh': ['With ssh', 'ssh を使う場合'],
-  'tunnels.unrecorded': ['The server does not record this session, so what it carries is not known.', 'このセッションは録画されていないため、通信量は分かりません。'],
+  'tunnels.unrecorded': ['There is no recording of this session yet, so what it carries is not known.', 'このセッションの録画はまだないため、通信量は分かりません。'],
 
   // Sharing documents
   'share.title': ['Permissions', '許可'],

@@ -43,6 +43,8 @@ async function forwarding(names: string[]): Promise<Set<string>> {
 interface Tunnel extends SessionRow {
   /** What it has carried, if it is recorded and may be read. */
   last?: Flow | undefined;
+  /** When it was asked for, in milliseconds. */
+  seen: number;
 }
 
 async function running(): Promise<Tunnel[]> {
@@ -52,7 +54,7 @@ async function running(): Promise<Tunnel[]> {
   const flows = await Promise.allSettled(tunnels.slice(0, enough).map((s) => flowsOf(s.SessionId)));
   return tunnels.map((s, i) => {
     const read = flows[i];
-    return { ...s, last: read?.status === 'fulfilled' ? read.value.at(-1) : undefined };
+    return { ...s, seen: Date.now(), last: read?.status === 'fulfilled' ? read.value.at(-1) : undefined };
   });
 }
 
@@ -112,7 +114,7 @@ function Running() {
             </SpaceBetween>
           }
         />
-        {selected && <Carried key={selected.SessionId} id={selected.SessionId} />}
+        {selected && <Carried key={selected.SessionId} id={selected.SessionId} seen={selected.seen} />}
         <Command args={['ssm', 'describe-sessions', '--state', 'Active']} />
       </SpaceBetween>
       {asked && selected && (
@@ -134,9 +136,9 @@ function Running() {
   );
 }
 
-function Carried({ id }: { id: string }) {
+function Carried({ id, seen }: { id: string; seen: number }) {
   const { t } = useApp();
-  const loaded = useLoad(() => flowsOf(id), id);
+  const loaded = useLoad(() => flowsOf(id), `${id} ${seen}`);
   if (loaded.error instanceof ServiceError && loaded.error.code === 'RecordingNotFoundException') return <Alert type="info">{t('tunnels.unrecorded')}</Alert>;
   if (loaded.error) return <ErrorAlert error={loaded.error} />;
   return loaded.data ? <Flows flows={loaded.data} /> : <Spinner />;
