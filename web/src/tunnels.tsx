@@ -10,7 +10,7 @@ import Link from '@cloudscape-design/components/link';
 import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Spinner from '@cloudscape-design/components/spinner';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { ServiceError, all, call } from './api';
 import { arns, go, useApp, useLoad, useMay } from './context';
 import { type DocumentRow, sessionTypeOf } from './documents';
@@ -75,6 +75,14 @@ function Running() {
   const [chosen, setChosen] = useState<Tunnel>();
   const [asked, setAsked] = useState(false);
   const selected = loaded.data?.find((s) => s.SessionId === chosen?.SessionId);
+  // What is on its way to another state is looked at again.
+  const moving = loaded.data?.some((s) => s.Status === 'Terminating' || s.Status === 'Connecting') ?? false;
+  const { reload } = loaded;
+  useEffect(() => {
+    if (!moving) return;
+    const timer = window.setInterval(reload, 2000);
+    return () => window.clearInterval(timer);
+  }, [moving, reload]);
   const [terminate] = useMay(selected ? [{ Action: 'ssm:TerminateSession', Resource: arns(session).session(selected.SessionId) }] : []);
   const unchosen = selected ? undefined : { disabled: true, disabledReason: t('common.nonechosen') };
   const columns = useMemo<Column<Tunnel>[]>(() => {

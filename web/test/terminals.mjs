@@ -19,10 +19,9 @@ async function startBelow(who, known = []) {
   return ids.find((id) => !known.includes(id));
 }
 
-for (const language of ['en', 'ja']) {
-  const admin = await person(language, 'admin', password);
-  const { page, t } = admin;
-
+/** Several terminals below the pages. */
+async function docked(admin) {
+  const { page, t, language } = admin;
   await story(`dock-${language}`, async () => {
     const one = await startBelow(admin);
     await type(page, 'X=first; echo one-$((40+2))');
@@ -87,7 +86,11 @@ for (const language of ['en', 'ja']) {
     await page.getByTestId('dock').getByText(t('terminal.ended')).waitFor();
     await button(admin, t('dock.close')).click();
   });
+}
 
+/** What one does with a terminal. The clipboard is one for all, so that this is for one at a time. */
+async function used(admin) {
+  const { t, language } = admin;
   await story(`terminal-${language}`, async () => {
     await open(admin, `sessions/start/${node}`);
     const [own] = await Promise.all([admin.context.waitForEvent('page'), button(admin, t('sessions.start')).click()]);
@@ -156,7 +159,11 @@ for (const language of ['en', 'ja']) {
     await own.getByText(t('terminal.ended')).waitFor();
     await own.close();
   });
+}
 
+/** Sessions under a KMS key. */
+async function encrypted(admin) {
+  const { page, t, language } = admin;
   await story(`encrypted-${language}`, async () => {
     const begin = async (who) => {
       await open(who, `sessions/start/${node}`);
@@ -216,7 +223,14 @@ for (const language of ['en', 'ja']) {
     await shot(refused, `${language}-encryption-refused`);
     await other.context.close();
   });
-  await admin.context.close();
 }
 
+const admins = [await person('en', 'admin', password), await person('ja', 'admin', password)];
+await Promise.all(
+  admins.map(async (admin) => {
+    await docked(admin);
+    await encrypted(admin);
+  }),
+);
+for (const admin of admins) await used(admin);
 await finish();
