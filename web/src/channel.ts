@@ -103,7 +103,7 @@ export interface Handler {
   ended(reason: string): void;
   /** The session is encrypted from now on. */
   encrypted(): void;
-  /** Something is wrong with the encryption: the session ends, or is left. */
+  /** The session cannot be resumed, or not be encrypted: it ends, or is left. */
   refused(error: unknown): void;
 }
 
@@ -232,7 +232,7 @@ export class Channel {
       token = await this.token();
     } catch (e) {
       if ((e as { code?: string }).code === 'NetworkError') return this.later();
-      return this.end((e as Error).message);
+      return this.refuse(e);
     }
     if (token === null) return this.end('');
     if (this.over) return;

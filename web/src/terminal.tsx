@@ -12,7 +12,7 @@ import { SearchAddon } from '@xterm/addon-search';
 import { Unicode11Addon } from '@xterm/addon-unicode11';
 import { Terminal } from '@xterm/xterm';
 import { useEffect, useRef, useState } from 'react';
-import { call } from './api';
+import { ServiceError, call } from './api';
 import { Channel } from './channel';
 import { arns, useApp, useMay } from './context';
 import { forgetSession, keptCipher, newCipher } from './crypto';
@@ -89,7 +89,6 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
       return () => term.dispose();
     }
     let token = started?.TokenValue ?? null;
-    let broken = false;
     let over = false;
     let channel: Channel | null = null;
     const stop = () => {
@@ -113,13 +112,8 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
             token = null;
             return first;
           }
-          try {
-            const resumed = await call<{ TokenValue?: string }>('ssm', 'ResumeSession', { SessionId: id });
-            return resumed.TokenValue ?? null;
-          } catch (e) {
-            broken = (e as { code?: string }).code !== 'NetworkError';
-            throw e;
-          }
+          const resumed = await call<{ TokenValue?: string }>('ssm', 'ResumeSession', { SessionId: id });
+          return resumed.TokenValue ?? null;
         },
         (asked) => {
           markSealed(id);
@@ -134,9 +128,9 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
           },
           state: setState,
           ended: (why) => {
-            setState(broken ? 'failed' : 'ended');
+            setState('ended');
             setReason(why);
-            if (!broken) void forgetSession(id);
+            void forgetSession(id);
             stop();
           },
           encrypted: () => setEncrypted(true),
@@ -270,7 +264,7 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
         <Box padding="xs">
           <SpaceBetween size="xs">
             <ErrorAlert error={error} />
-            {Boolean(error) && <Alert type="info">{t('terminal.encrypted.hint')}</Alert>}
+            {error instanceof ServiceError && error.operation === 'kms:GenerateDataKey' && <Alert type="info">{t('terminal.encrypted.hint')}</Alert>}
             {reason && <Alert type={state === 'failed' ? 'error' : 'info'}>{reason}</Alert>}
           </SpaceBetween>
         </Box>

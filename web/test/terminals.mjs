@@ -2,7 +2,10 @@
 // one does with a terminal, and sessions that are encrypted under a KMS key. It takes
 //   URL, PASSWORD (of admin), NODE, KEY (ARN), DOCUMENT (that names the key), SHOTS, CHROMIUM
 // from the environment and ends with the exit code 1 if anything is not as it must be.
-import { accessible, api, button, check, everywhere, finish, limited, open, person, shot, shows, story } from './browser.mjs';
+
+// One after the other: the pages come by the wire.
+const { cut, mend } = await import('./wire.mjs');
+const { accessible, api, button, check, everywhere, finish, limited, open, person, shot, shows, story } = await import('./browser.mjs');
 
 const { PASSWORD: password, NODE: node, KEY: key, DOCUMENT: document_ } = process.env;
 
@@ -61,12 +64,6 @@ async function docked(admin) {
     await type(page, 'echo again-$X');
     await shows(page, 'terminal', '^again-first$');
 
-    // So is the network that goes away and comes back.
-    await admin.context.setOffline(true);
-    await type(page, 'echo cut-$X'); // waits, or is sent again
-    await admin.context.setOffline(false);
-    await shows(page, 'terminal', '^cut-first$');
-
     // To a tab of its own, and out of the dock: the sessions stay.
     const [own] = await Promise.all([admin.context.waitForEvent('page'), button(admin, t('dock.tab')).click()]);
     await own.getByText(t('terminal.connected')).waitFor();
@@ -117,6 +114,14 @@ async function used(admin) {
       const copied = (await navigator.clipboard.readText()).split('\n').filter((l) => /^copied \d+$/.test(l.trim()));
       return copied.length === 10_000 && copied[9999].trim() === 'copied 10000';
     });
+
+    // It reconnects by itself; what was typed meanwhile is not lost.
+    cut();
+    await own.getByText(t('terminal.reconnecting')).waitFor();
+    await own.keyboard.type('clear; echo typed-while-$((40+2))\n');
+    mend();
+    await shows(own, 'terminal', '^typed-while-42$');
+    await own.getByText(t('terminal.connected')).waitFor();
 
     // Japanese by an input method; what is wide is two columns wide.
     const devtools = await admin.context.newCDPSession(own);
@@ -218,6 +223,7 @@ async function encrypted(admin) {
     const refused = await begin(other);
     await refused.getByText(t('error.denied')).waitFor();
     await refused.getByText('kms:GenerateDataKey', { exact: true }).waitFor();
+    await refused.getByText(t('terminal.encrypted.hint')).waitFor();
     await refused.getByText(key, { exact: true }).waitFor();
     await accessible(refused, `${language} refused`);
     await shot(refused, `${language}-encryption-refused`);
