@@ -47,9 +47,9 @@ const echoed = (port, text) =>
 
 const shown = async (page, title) => (await page.getByTestId(title).innerText()).split('\n').filter((l) => /^(aws|sekisho|ssh) [\x21-\x7e]/.test(l.trim()))[0];
 
-/** All of it, in one language. Both are tried at once: they share nothing but the server. */
-async function everything(language) {
-  await story(`tunnels-${language}`, async () => {
+/** All of it, in one language. The stories go on at once: they share nothing but the server. */
+const everything = (language) => [
+  story(`tunnels-${language}`, async () => {
     const admin = await person(language, 'admin', password);
     const { page, t } = admin;
     await open(admin, `fleet/${node}`);
@@ -112,9 +112,9 @@ async function everything(language) {
     await shot(other.page, `${language}-tunnels-refused`);
     await other.context.close();
     await admin.context.close();
-  });
+  }),
 
-  await story(`permissions-${language}`, async () => {
+  story(`permissions-${language}`, async () => {
     const admin = await person(language, 'admin', password);
     const { page, t } = admin;
     const name = `Shared-${language}`;
@@ -146,9 +146,9 @@ async function everything(language) {
     await other.page.getByText(new RegExp(`^arn:.*:document/${name}$`)).first().waitFor();
     await other.context.close();
     await admin.context.close();
-  });
+  }),
 
-  await story(`links-${language}`, async () => {
+  story(`links-${language}`, async () => {
     const admin = await person(language, 'admin', password);
     const { page, t } = admin;
     // From the history to the log of a session, in both places, and back to its recording.
@@ -177,8 +177,8 @@ async function everything(language) {
     check((await row.getByRole('link', { name: t('rec.one') }).count()) === 1, 'the recording of a session is not linked');
     check((await other.getByRole('link', { name: t('rec.one') }).count()) === 0, 'a session without recording is linked to one');
     await admin.context.close();
-  });
-}
+  }),
+];
 
-await Promise.all(['en', 'ja'].map(everything));
+await Promise.all(['en', 'ja'].flatMap(everything));
 await finish();
