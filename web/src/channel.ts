@@ -94,7 +94,7 @@ export async function decode(data: ArrayBuffer): Promise<Frame | null> {
 }
 
 export interface Handler {
-  /** Shows output; its promise ends when it is shown, and only then is it acknowledged. */
+  /** Shows output. Its promise ends when there is room for more, and only then is it acknowledged. */
   output(data: Uint8Array): Promise<void>;
   /** The node is ready for input. */
   ready(message: string): void;

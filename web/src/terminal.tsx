@@ -29,6 +29,9 @@ const highlights = {
 
 const looks = { connecting: 'in-progress', connected: 'success', reconnecting: 'warning', ended: 'stopped', failed: 'error' } as const;
 
+/** Output that may wait for the terminal, in bytes: a tab in the background draws once a second only. */
+const mostUnshown = 256 << 10;
+
 /** A terminal in a tab of its own. */
 export default function TerminalPage({ id }: { id: string }) {
   const { t } = useApp();
@@ -89,6 +92,7 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
       return () => term.dispose();
     }
     let token = started?.TokenValue ?? null;
+    let unshown = 0;
     let over = false;
     let channel: Channel | null = null;
     const stop = () => {
@@ -121,7 +125,16 @@ export function TerminalPane({ id, heading: Heading, shown }: { id: string; head
         },
         { next: kept ?? 0, continued: started === null, cipher, save: (next) => localStorage.setItem(standingKey(id), String(next)) },
         {
-          output: (data) => new Promise((done) => term.write(data, done)),
+          output: (data) => {
+            unshown += data.length;
+            const shown = new Promise<void>((done) =>
+              term.write(data, () => {
+                unshown -= data.length;
+                done();
+              }),
+            );
+            return unshown > mostUnshown ? shown : Promise.resolve();
+          },
           ready: (message) => {
             if (message) term.writeln(message);
             channel?.size(term.cols, term.rows);
